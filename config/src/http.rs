@@ -1,0 +1,104 @@
+//! The section `http`: signalling, API and pages.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use crate::kind::{Each, Integer, Parsed, SOCKET, Seconds, Text};
+use crate::visit::Visitor;
+
+/// The section `http`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Http {
+    /// Where signalling, API and pages are served; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// The `Origin` values browsers may call from (CORS), exactly as they send them; `*` is every one.
+    pub allowed_origins: Vec<String>,
+    /// The largest request body, in bytes.
+    pub max_body_bytes: usize,
+    /// How long open requests may finish once the server was asked to stop. Key `shutdown_grace_s`, whole seconds.
+    pub shutdown_grace: Duration,
+    /// How many event streams (SSE) may be open at once, all channels together.
+    pub max_event_streams: usize,
+}
+
+impl Http {
+    pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
+        visitor.key("http.listen", &mut self.listen, Parsed(SOCKET));
+        visitor.key(
+            "http.allowed_origins",
+            &mut self.allowed_origins,
+            Each(ORIGIN),
+        );
+        visitor.key(
+            "http.max_body_bytes",
+            &mut self.max_body_bytes,
+            Integer(1024..=16_777_216),
+        );
+        visitor.key(
+            "http.shutdown_grace_s",
+            &mut self.shutdown_grace,
+            Seconds(0..=300),
+        );
+        visitor.key(
+            "http.max_event_streams",
+            &mut self.max_event_streams,
+            Integer(1..=100_000),
+        );
+    }
+}
+
+impl Default for Http {
+    fn default() -> Self {
+        Self {
+            listen: (Ipv4Addr::LOCALHOST, 8080).into(),
+            allowed_origins: vec!["*".to_owned()],
+            max_body_bytes: 65_536,
+            shutdown_grace: Duration::from_secs(5),
+            max_event_streams: 1000,
+        }
+    }
+}
+
+const ORIGIN: Text = Text {
+    expected: "\"*\" or an origin in lower case such as https://example.org",
+    check: is_origin,
+};
+
+/// Browsers send an origin as scheme, host and port in lower case, without a path (RFC 6454 section 6.2).
+fn is_origin(text: &str) -> bool {
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    text == "*" || host.is_some_and(|host| !host.is_empty() && host.chars().all(is_host))
+}
+
+fn is_host(c: char) -> bool {
+    matches!(c, 'a'..='z' | '0'..='9' | '.' | '-' | '_' | ':' | '[' | ']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends() {
+        for good in [
+            "*",
+            "https://example.org",
+            "http://localhost:3000",
+            "http://[::1]:80",
+        ] {
+            assert!(is_origin(good), "{good}");
+        }
+        for bad in [
+            "",
+            "example.org",
+            "https://",
+            "https://example.org/",
+            "https://Example.org",
+            "https://*.org",
+        ] {
+            assert!(!is_origin(bad), "{bad}");
+        }
+    }
+}

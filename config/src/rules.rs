@@ -1,0 +1,168 @@
+//! What keys must hold together: no door open to other machines without a token, and limits that do not contradict.
+
+use std::net::IpAddr;
+
+use crate::Config;
+use crate::environment::variable;
+use crate::error::Problem;
+use crate::load::Settled;
+
+/// Adds a problem for every rule that is broken. A key that was refused already breaks no rule.
+pub(crate) fn check(config: &Config, settled: &Settled, problems: &mut Vec<Problem>) {
+    let mut check = Check {
+        config,
+        settled,
+        problems,
+    };
+    check.http_tokens();
+    check.metrics_token();
+    check.durations();
+    check.ports();
+    check.advertised();
+}
+
+struct Check<'a> {
+    config: &'a Config,
+    settled: &'a Settled,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn http_tokens(&mut self) {
+        let (http, auth) = (&self.config.http, &self.config.auth);
+        if is_loopback(http.listen.ip()) || self.settled.is_wrong("http.listen") {
+            return;
+        }
+        let why = self.reachable("http.listen", &http.listen);
+        self.require("auth.publish_token", auth.publish_token.is_some(), &why, "");
+        self.require("auth.control_token", auth.control_token.is_some(), &why, "");
+        let watchable = auth.watch_token.is_some()
+            || auth.public_watch
+            || self.settled.is_wrong("auth.public_watch");
+        let instead = format!(
+            ", or let everybody watch with `auth.public_watch = true` or {}=true",
+            variable("auth.public_watch")
+        );
+        self.require("auth.watch_token", watchable, &why, &instead);
+    }
+
+    fn metrics_token(&mut self) {
+        let listen = self.config.metrics.listen;
+        if is_loopback(listen.ip()) || self.settled.is_wrong("metrics.listen") {
+            return;
+        }
+        let why = self.reachable("metrics.listen", &listen);
+        self.require(
+            "auth.metrics_token",
+            self.config.auth.metrics_token.is_some(),
+            &why,
+            "",
+        );
+    }
+
+    fn durations(&mut self) {
+        let (default, max) = (
+            self.config.moments.default_duration,
+            self.config.moments.max_duration,
+        );
+        if default > max {
+            let message = format!(
+                "is {} seconds, more than `moments.max_duration_s`, which is {}",
+                default.as_secs(),
+                self.told("moments.max_duration_s", max.as_secs())
+            );
+            self.report(
+                "moments.default_duration_s",
+                &["moments.max_duration_s"],
+                message,
+            );
+        }
+    }
+
+    fn ports(&mut self) {
+        let (port, shards) = (
+            usize::from(self.config.media.listen.port()),
+            self.config.media.shards.get(),
+        );
+        let last = port + shards - 1;
+        if port != 0 && last > usize::from(u16::MAX) {
+            let message = format!(
+                "has port {port}, but `media.shards` is {}, and the last of them would bind port {last}",
+                self.told("media.shards", shards)
+            );
+            self.report("media.listen", &["media.shards"], message);
+        }
+    }
+
+    fn advertised(&mut self) {
+        let unusable = self
+            .config
+            .media
+            .advertise
+            .iter()
+            .find(|ip| ip.is_unspecified() || ip.is_multicast());
+        if let Some(ip) = unusable {
+            self.report(
+                "media.advertise",
+                &[],
+                format!("names {ip}, which no peer can send to"),
+            );
+        }
+    }
+
+    fn reachable(&self, key: &str, listen: &std::net::SocketAddr) -> String {
+        format!(
+            "`{key}` is {}, which other machines can reach",
+            self.told(key, listen)
+        )
+    }
+
+    fn require(&mut self, key: &str, satisfied: bool, why: &str, instead: &str) {
+        if !satisfied {
+            let message = format!(
+                "must be set because {why}: write it in the file or set {}{instead}",
+                variable(key)
+            );
+            self.report(key, &[], message);
+        }
+    }
+
+    fn told(&self, key: &str, value: impl std::fmt::Display) -> String {
+        format!("{value} ({})", self.settled.origin(key))
+    }
+
+    fn report(&mut self, key: &str, others: &[&str], message: String) {
+        let wrong =
+            self.settled.is_wrong(key) || others.iter().any(|other| self.settled.is_wrong(other));
+        if !wrong {
+            self.problems
+                .push(Problem::of_key(key, self.settled.origin(key), message));
+        }
+    }
+}
+
+/// Whether only this machine can reach the address, IPv4 written as IPv6 included.
+fn is_loopback(ip: IpAddr) -> bool {
+    ip.to_canonical().is_loopback()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_is_known_in_every_notation() {
+        for local in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(is_loopback(local.parse().unwrap()), "{local}");
+        }
+        for open in [
+            "0.0.0.0",
+            "::",
+            "10.0.0.1",
+            "::ffff:10.0.0.1",
+            "203.0.113.7",
+        ] {
+            assert!(!is_loopback(open.parse().unwrap()), "{open}");
+        }
+    }
+}

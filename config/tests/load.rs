@@ -1,0 +1,297 @@
+//! Loading as an operator sees it: what a file and variables give, and what each mistake is called.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use reverie_config::{Backend, Config, Errors, Format, Origin, REFERENCE, load};
+
+const TOKEN: &str = "correct-horse-battery";
+
+fn env<const N: usize>(vars: [(&str, &str); N]) -> BTreeMap<String, String> {
+    vars.iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// Loads the text as a file named `reverie.toml`; messages name it without its folder.
+fn load_text<const N: usize>(text: &str, vars: [(&str, &str); N]) -> Result<Config, String> {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("reverie.toml");
+    std::fs::write(&path, text).expect("a written file");
+    let prefix = format!("{}/", folder.path().display());
+    load(Some(&path), &env(vars)).map_err(|errors| errors.to_string().replace(&prefix, ""))
+}
+
+fn lines<const N: usize>(text: &str, vars: [(&str, &str); N]) -> Vec<String> {
+    load_text(text, vars)
+        .expect_err("problems")
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn nothing_set_is_the_default() {
+    assert_eq!(load(None, &env([])), Ok(Config::default()));
+    assert_eq!(
+        load_text("", [("PATH", "/bin"), ("REVERIE_HOME", "x")]),
+        Ok(Config::default())
+    );
+}
+
+#[test]
+fn the_reference_is_the_default() {
+    assert_eq!(load_text(REFERENCE, []), Ok(Config::default()));
+}
+
+#[test]
+fn a_rendered_configuration_loads_to_itself() {
+    let text = "[http]\nallowed_origins = ['https://a.example', 'http://b.example:81']\n[media]\nadvertise = ['203.0.113.7', '2001:db8::1']\n\
+        [log]\nlevel = 'info,x=\"y\"'\n[pipeline]\nencoder = 'openh264'\nunit_queue_ms = 125";
+    let config = load_text(text, []).unwrap();
+    assert_eq!(load_text(&config.render(), []), Ok(config));
+}
+
+#[test]
+fn a_file_sets_values_of_every_type() {
+    let text = "data_dir = '/srv/reverie'\n[media]\nshards = 4\nadvertise = ['203.0.113.7']\nkeyframe_request_interval_ms = 250\n\
+        [pipeline]\ndecoder = 'openh264'\n[log]\nformat = 'json'\n[metrics]\nper_channel = true";
+    let config = load_text(text, []).unwrap();
+    assert_eq!(config.data_dir, Path::new("/srv/reverie"));
+    assert_eq!(config.media.shards.get(), 4);
+    assert_eq!(
+        config.media.advertise,
+        ["203.0.113.7".parse::<std::net::IpAddr>().unwrap()]
+    );
+    assert_eq!(
+        config.media.keyframe_request_interval,
+        Duration::from_millis(250)
+    );
+    assert_eq!(config.pipeline.decoder, Backend::Openh264);
+    assert_eq!(config.log.format, Format::Json);
+    assert!(config.metrics.per_channel);
+}
+
+#[test]
+fn a_variable_wins_over_the_file() {
+    let text = "data_dir = 'file'\n[media]\nshards = 2\npublisher_silence_s = 7";
+    let vars = [
+        ("REVERIE__DATA_DIR", "variable"),
+        ("REVERIE__MEDIA__SHARDS", "3"),
+        ("REVERIE__MEDIA__ADVERTISE", "203.0.113.7, 2001:db8::1"),
+        ("REVERIE__AUTH__PUBLIC_WATCH", "true"),
+    ];
+    let config = load_text(text, vars).unwrap();
+    assert_eq!(config.data_dir, Path::new("variable"));
+    assert_eq!(config.media.shards.get(), 3);
+    assert_eq!(config.media.advertise.len(), 2);
+    assert_eq!(config.media.publisher_silence, Duration::from_secs(7));
+    assert!(config.auth.public_watch);
+}
+
+#[test]
+fn every_problem_is_named_at_once_with_where_it_stands() {
+    let text = "datadir = 'x'\n\n[media]\nshards = \"many\"\nmax_sessions = 0\n\n[http]\nlisten = 'localhost:8080'\nallowed_origins = ['https://a.example', 'A']\n";
+    let vars = [
+        ("REVERIE__LOG__FORMAT", "xml"),
+        ("REVERIE__MEDIA__SHARD", "2"),
+        ("REVERIE__PIPELINE__MAX_FPS", "fast"),
+    ];
+    assert_eq!(
+        lines(text, vars),
+        [
+            "reverie.toml:1: `datadir` is not a key of Reverie; did you mean `data_dir`?",
+            "REVERIE__MEDIA__SHARD: `media.shard` is not a variable of Reverie; did you mean `REVERIE__MEDIA__SHARDS`?",
+            "reverie.toml:8: `http.listen` expected an IP address and port such as 127.0.0.1:8080, but found \"localhost:8080\"",
+            "reverie.toml:9: `http.allowed_origins` expected an array, each item \"*\" or an origin in lower case such as https://example.org, but found \"A\"",
+            "reverie.toml:4: `media.shards` expected an integer from 1 to 64, but found \"many\"",
+            "reverie.toml:5: `media.max_sessions` expected an integer from 1 to 1000000, but found 0",
+            "REVERIE__PIPELINE__MAX_FPS: `pipeline.max_fps` expected an integer from 1 to 240, but found \"fast\"",
+            "REVERIE__LOG__FORMAT: `log.format` expected \"text\" or \"json\", but found \"xml\"",
+        ]
+    );
+}
+
+#[test]
+fn a_problem_gives_its_parts_to_programs() {
+    let errors: Errors = load(None, &env([("REVERIE__MEDIA__SHARDS", "65")])).unwrap_err();
+    let [problem] = errors.problems() else {
+        panic!("{errors}")
+    };
+    assert_eq!(problem.key.as_deref(), Some("media.shards"));
+    assert_eq!(
+        problem.origin,
+        Origin::Variable("REVERIE__MEDIA__SHARDS".into())
+    );
+    assert_eq!(
+        problem.message,
+        "expected an integer from 1 to 64, but found \"65\""
+    );
+}
+
+#[test]
+fn a_wrong_value_in_the_file_is_told_even_where_a_variable_covers_it() {
+    assert_eq!(
+        lines("[media]\nshards = 99", [("REVERIE__MEDIA__SHARDS", "2")]),
+        ["reverie.toml:2: `media.shards` expected an integer from 1 to 64, but found 99"]
+    );
+}
+
+#[test]
+fn sections_keys_and_types_are_not_mixed_up() {
+    assert_eq!(
+        lines(
+            "http = 3\n[auht]\nx = 1\n[log]\nlevel = 5\n[data_dir]\n[metrics]\nper_channel = 'true'",
+            []
+        ),
+        [
+            "reverie.toml:3: `auht.x` is not a key of Reverie",
+            "reverie.toml:1: `http` is a section, not a key",
+            "reverie.toml:6: `data_dir` expected a path, but found a table",
+            "reverie.toml:8: `metrics.per_channel` expected true or false, but found \"true\"",
+            "reverie.toml:5: `log.level` expected a level or filter directives such as info,reverie_sfu=debug, but found 5",
+        ]
+    );
+}
+
+#[test]
+fn a_variable_in_the_wrong_case_is_not_taken_silently() {
+    assert_eq!(
+        lines("", [("REVERIE__http__LISTEN", "127.0.0.1:1")]),
+        [
+            "REVERIE__http__LISTEN: `http.listen` is not a variable of Reverie; did you mean `REVERIE__HTTP__LISTEN`?"
+        ]
+    );
+}
+
+#[test]
+fn a_broken_file_does_not_hide_wrong_variables() {
+    let lines = lines(
+        "[http\nlisten = 1",
+        [
+            ("REVERIE__MEDIA__SHARDS", "0"),
+            ("REVERIE__HTTP__LISTEN", "0.0.0.0:80"),
+        ],
+    );
+    assert!(
+        lines[0].starts_with("reverie.toml:1: is not TOML: "),
+        "{lines:?}"
+    );
+    assert_eq!(
+        lines.last().unwrap(),
+        "REVERIE__MEDIA__SHARDS: `media.shards` expected an integer from 1 to 64, but found \"0\""
+    );
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let errors = load(Some(Path::new("/nowhere/reverie.toml")), &env([]))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        errors.starts_with("/nowhere/reverie.toml: cannot be read: "),
+        "{errors}"
+    );
+}
+
+#[test]
+fn an_open_door_without_tokens_names_every_missing_key_and_its_variable() {
+    let why = "`http.listen` is 0.0.0.0:8080 (reverie.toml:2), which other machines can reach";
+    assert_eq!(
+        lines("[http]\nlisten = '0.0.0.0:8080'", [("REVERIE__METRICS__LISTEN", "[::]:9090")]),
+        [
+            format!("default: `auth.publish_token` must be set because {why}: write it in the file or set REVERIE__AUTH__PUBLISH_TOKEN"),
+            format!("default: `auth.control_token` must be set because {why}: write it in the file or set REVERIE__AUTH__CONTROL_TOKEN"),
+            format!(
+                "default: `auth.watch_token` must be set because {why}: write it in the file or set REVERIE__AUTH__WATCH_TOKEN, \
+                 or let everybody watch with `auth.public_watch = true` or REVERIE__AUTH__PUBLIC_WATCH=true"
+            ),
+            "default: `auth.metrics_token` must be set because `metrics.listen` is [::]:9090 (REVERIE__METRICS__LISTEN), which other machines can \
+             reach: write it in the file or set REVERIE__AUTH__METRICS_TOKEN"
+                .to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn an_open_door_with_its_tokens_loads() {
+    let tokens = format!("[auth]\npublish_token = '{TOKEN}-p'\ncontrol_token = '{TOKEN}-c'\n");
+    let open = ("REVERIE__HTTP__LISTEN", "0.0.0.0:8080");
+    assert!(load_text(&tokens, [open]).is_err());
+    assert!(load_text(&tokens, [open, ("REVERIE__AUTH__PUBLIC_WATCH", "true")]).is_ok());
+    let config = load_text(
+        &tokens,
+        [open, ("REVERIE__AUTH__WATCH_TOKEN", "watch-watch-watch")],
+    )
+    .unwrap();
+    assert!(
+        config
+            .auth
+            .watch_token
+            .unwrap()
+            .matches("watch-watch-watch")
+    );
+    assert!(
+        config
+            .auth
+            .publish_token
+            .unwrap()
+            .matches(&format!("{TOKEN}-p"))
+    );
+}
+
+#[test]
+fn a_weak_token_is_refused_once_and_not_repeated() {
+    let lines = lines(
+        "[http]\nlisten = '0.0.0.0:80'",
+        [
+            ("REVERIE__AUTH__PUBLISH_TOKEN", "hunter2"),
+            ("REVERIE__AUTH__CONTROL_TOKEN", TOKEN),
+            ("REVERIE__AUTH__PUBLIC_WATCH", "true"),
+        ],
+    );
+    assert_eq!(
+        lines,
+        [
+            "REVERIE__AUTH__PUBLISH_TOKEN: `auth.publish_token` expected at least 16 characters of printable ASCII without spaces, but found 7 characters"
+        ]
+    );
+}
+
+#[test]
+fn limits_that_contradict_are_refused() {
+    assert_eq!(
+        lines(
+            "[moments]\ndefault_duration_s = 20\nmax_duration_s = 10\n[media]\nlisten = '0.0.0.0:65530'\nadvertise = ['0.0.0.0']",
+            [("REVERIE__MEDIA__SHARDS", "7")]
+        ),
+        [
+            "reverie.toml:2: `moments.default_duration_s` is 20 seconds, more than `moments.max_duration_s`, which is 10 (reverie.toml:3)",
+            "reverie.toml:5: `media.listen` has port 65530, but `media.shards` is 7 (REVERIE__MEDIA__SHARDS), and the last of them would bind port 65536",
+            "reverie.toml:6: `media.advertise` names 0.0.0.0, which no peer can send to",
+        ]
+    );
+    let fits = load_text("[media]\nlisten = '0.0.0.0:65530'\nshards = 6", []);
+    assert_eq!(fits.unwrap().media.listen.port(), 65530);
+}
+
+#[test]
+fn tokens_show_in_no_output() {
+    let text = format!("[auth]\npublish_token = '{TOKEN}'");
+    let config = load_text(&text, []).unwrap();
+    for output in [
+        format!("{config:?}"),
+        format!("{config:#?}"),
+        config.render(),
+    ] {
+        assert!(!output.contains(TOKEN), "{output}");
+        assert!(output.contains("***"), "{output}");
+    }
+    assert!(
+        config.render().contains("# watch_token is unset"),
+        "{}",
+        config.render()
+    );
+    assert!(load_text(&config.render(), []).is_err());
+}

@@ -1,0 +1,530 @@
+//! Decides when the pipeline is loaded, fed and shown. Pure: no clock, no thread, no I/O.
+//!
+//! Way of a moment: load -> warm -> prime (feed, wait for the first styled picture) -> cut the camera
+//! -> active -> return at the camera's keyframe -> warm. A failure anywhere returns to the camera.
+
+use std::time::{Duration, Instant};
+
+use reverie_moments::Run;
+use reverie_transcoder::time::Pts;
+
+use crate::engine::Urgency;
+
+/// A styled keyframe that does not come in this time after the cut will not come.
+const CUT_LIMIT: Duration = Duration::from_secs(2);
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Input {
+    /// The camera's picture is there.
+    Live,
+    /// The publisher is gone.
+    Offline,
+    /// A moment wants the stage `pipeline`.
+    Begin(Engagement),
+    /// The running or waiting moment is over.
+    End,
+    /// Load this stage although no moment wants it.
+    Warm(String),
+    /// Unload if no moment runs.
+    Cool,
+    /// The stage is loaded.
+    Ready,
+    /// A styled unit came out.
+    Unit,
+    /// The camera was cut at this time.
+    Cut(Pts),
+    /// Viewers see the styled picture.
+    ShowsStyled,
+    /// Viewers see the camera.
+    ShowsCamera,
+    /// The stage failed, panicked or stalled.
+    Failed(String),
+    /// A deadline passed.
+    Timeout,
+}
+
+/// A moment as the director knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Engagement {
+    pub(crate) run: Run,
+    pub(crate) pipeline: String,
+    pub(crate) prompt: String,
+}
+
+/// What to do.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Action {
+    /// Load this stage.
+    Spawn(String),
+    /// Unload the stage.
+    Unload,
+    /// Give the stage this prompt.
+    Style(String),
+    /// Feed the camera to the pipeline, or stop and forget what is in it.
+    Feed(bool),
+    /// Cut the camera.
+    Cut,
+    /// Force the first picture at or after this time to be a keyframe.
+    KeyframeFrom(Pts),
+    /// Show the camera.
+    Camera(Urgency),
+    /// The moment's first styled picture was shown.
+    Started(Run),
+    /// The moment cannot be shown.
+    Failed {
+        /// Which attempt.
+        run: Run,
+        /// Why, for people.
+        reason: String,
+        /// True if nothing had been shown yet and another attempt may work.
+        retry: bool,
+    },
+}
+
+/// The pipeline as people see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Cold,
+    Loading,
+    Warm,
+    Active,
+    Error,
+}
+
+impl Phase {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Cold => "cold",
+            Self::Loading => "loading",
+            Self::Warm => "warm",
+            Self::Active => "active",
+            Self::Error => "error",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum State {
+    Cold,
+    Loading,
+    /// Loaded and idle since.
+    Warm(Instant),
+    /// Fed; nothing came out yet.
+    Priming,
+    /// The camera is being cut since.
+    Cutting(Instant),
+    Active,
+    /// The stage still runs until viewers see the camera.
+    Returning,
+    /// The stage is gone and viewers do not see the camera yet.
+    Recovering,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Director {
+    idle_ttl: Duration,
+    live: bool,
+    state: State,
+    /// The loaded or loading stage.
+    loaded: Option<String>,
+    /// The moment that runs or waits for its stage.
+    wanted: Option<Engagement>,
+    error: Option<String>,
+    actions: Vec<Action>,
+}
+
+impl Director {
+    /// Nothing loaded; a warm stage is unloaded after `idle_ttl` without a moment.
+    pub(crate) fn new(idle_ttl: Duration) -> Self {
+        Self {
+            idle_ttl,
+            live: false,
+            state: State::Cold,
+            loaded: None,
+            wanted: None,
+            error: None,
+            actions: Vec::new(),
+        }
+    }
+
+    /// Takes an input and returns what to do, in order.
+    pub(crate) fn handle(&mut self, now: Instant, input: Input) -> Vec<Action> {
+        match input {
+            Input::Live => self.live = true,
+            Input::Offline => self.offline(now),
+            Input::Begin(engagement) => self.wanted = Some(engagement),
+            Input::End => self.end(now),
+            Input::Warm(name) => self.warm(name),
+            Input::Cool => self.cool(),
+            Input::Ready => self.ready(now),
+            Input::Unit => self.unit(now),
+            Input::Cut(at) => self.cut(at),
+            Input::ShowsStyled => self.shows_styled(),
+            Input::ShowsCamera => self.shows_camera(now),
+            Input::Failed(reason) => self.failed(reason),
+            Input::Timeout => self.timeout(now),
+        }
+        self.pursue();
+        std::mem::take(&mut self.actions)
+    }
+
+    /// When [`Input::Timeout`] is due.
+    pub(crate) fn deadline(&self) -> Option<(Instant, &'static str)> {
+        match self.state {
+            State::Warm(since) if self.wanted.is_none() => {
+                Some((since + self.idle_ttl, "idle stage"))
+            }
+            State::Cutting(since) => Some((since + CUT_LIMIT, "styled keyframe")),
+            _ => None,
+        }
+    }
+
+    /// For status: what state, which stage, and why not.
+    pub(crate) fn status(&self) -> (Phase, Option<&str>, Option<&str>) {
+        let phase = match self.state {
+            State::Cold | State::Recovering if self.error.is_some() => Phase::Error,
+            State::Cold | State::Recovering => Phase::Cold,
+            State::Loading => Phase::Loading,
+            State::Warm(_) => Phase::Warm,
+            State::Priming | State::Cutting(_) | State::Active | State::Returning => Phase::Active,
+        };
+        (phase, self.loaded.as_deref(), self.error.as_deref())
+    }
+
+    /// True while units of the pipeline may be shown.
+    pub(crate) fn is_fed(&self) -> bool {
+        matches!(
+            self.state,
+            State::Priming | State::Cutting(_) | State::Active | State::Returning
+        )
+    }
+
+    fn offline(&mut self, now: Instant) {
+        self.live = false;
+        match self.state {
+            State::Priming | State::Cutting(_) | State::Active | State::Returning => {
+                self.actions.push(Action::Feed(false));
+                self.state = State::Warm(now);
+            }
+            State::Recovering => self.state = State::Cold,
+            State::Cold | State::Loading | State::Warm(_) => {}
+        }
+    }
+
+    fn end(&mut self, now: Instant) {
+        self.wanted = None;
+        match self.state {
+            State::Priming => {
+                self.actions.push(Action::Feed(false));
+                self.state = State::Warm(now);
+            }
+            State::Cutting(_) | State::Active => {
+                self.actions.push(Action::Camera(Urgency::Smooth));
+                self.state = State::Returning;
+            }
+            State::Warm(_) => self.state = State::Warm(now),
+            State::Cold | State::Loading | State::Returning | State::Recovering => {}
+        }
+    }
+
+    fn warm(&mut self, name: String) {
+        let idle = matches!(self.state, State::Cold | State::Warm(_) | State::Loading);
+        if idle && self.wanted.is_none() && self.loaded.as_ref() != Some(&name) {
+            self.load(name);
+        }
+    }
+
+    fn cool(&mut self) {
+        if self.wanted.is_none()
+            && matches!(self.state, State::Warm(_) | State::Loading | State::Cold)
+        {
+            self.unload();
+            self.error = None;
+        }
+    }
+
+    fn ready(&mut self, now: Instant) {
+        if self.state == State::Loading {
+            self.state = State::Warm(now);
+        }
+    }
+
+    fn unit(&mut self, now: Instant) {
+        if self.state == State::Priming {
+            self.actions.push(Action::Cut);
+            self.state = State::Cutting(now);
+        }
+    }
+
+    fn cut(&mut self, at: Pts) {
+        if matches!(self.state, State::Cutting(_)) {
+            self.actions.push(Action::KeyframeFrom(at));
+        }
+    }
+
+    fn shows_styled(&mut self) {
+        if matches!(self.state, State::Cutting(_)) {
+            self.state = State::Active;
+            if let Some(wanted) = &self.wanted {
+                self.actions.push(Action::Started(wanted.run.clone()));
+            }
+        }
+    }
+
+    fn shows_camera(&mut self, now: Instant) {
+        match self.state {
+            State::Returning => {
+                self.actions.push(Action::Feed(false));
+                self.state = State::Warm(now);
+            }
+            State::Recovering => self.state = State::Cold,
+            _ => {}
+        }
+    }
+
+    fn failed(&mut self, reason: String) {
+        let shown = matches!(
+            self.state,
+            State::Cutting(_) | State::Active | State::Returning
+        );
+        let started = matches!(self.state, State::Active | State::Returning);
+        if self.loaded.take().is_none() {
+            return;
+        }
+        if self.is_fed() {
+            self.actions.push(Action::Feed(false));
+        }
+        if shown && self.live {
+            self.actions.push(Action::Camera(Urgency::Now));
+            self.state = State::Recovering;
+        } else {
+            self.state = State::Cold;
+        }
+        self.actions.push(Action::Unload);
+        if let Some(wanted) = self.wanted.take() {
+            self.actions.push(Action::Failed {
+                run: wanted.run,
+                reason: reason.clone(),
+                retry: !started,
+            });
+        }
+        self.error = Some(reason);
+    }
+
+    fn timeout(&mut self, now: Instant) {
+        match self.state {
+            State::Warm(since) if self.wanted.is_none() && now >= since + self.idle_ttl => {
+                self.unload()
+            }
+            State::Cutting(since) if now >= since + CUT_LIMIT => {
+                self.failed("no styled keyframe came in time".to_owned());
+            }
+            _ => {}
+        }
+    }
+
+    /// Moves toward what is wanted as far as the present state allows.
+    fn pursue(&mut self) {
+        let Some(wanted) = self.wanted.clone() else {
+            return;
+        };
+        let right = self.loaded.as_ref() == Some(&wanted.pipeline);
+        match self.state {
+            State::Cold => self.load(wanted.pipeline),
+            State::Loading | State::Warm(_) if !right => self.load(wanted.pipeline),
+            State::Warm(_) if self.live => {
+                self.actions.push(Action::Style(wanted.prompt));
+                self.actions.push(Action::Feed(true));
+                self.state = State::Priming;
+            }
+            _ => {}
+        }
+    }
+
+    fn load(&mut self, name: String) {
+        if self.loaded.is_some() {
+            self.actions.push(Action::Unload);
+        }
+        self.error = None;
+        self.actions.push(Action::Spawn(name.clone()));
+        self.loaded = Some(name);
+        self.state = State::Loading;
+    }
+
+    fn unload(&mut self) {
+        if self.loaded.take().is_some() {
+            self.actions.push(Action::Unload);
+        }
+        self.state = State::Cold;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use reverie_moments::MomentId;
+
+    use super::*;
+
+    fn run() -> Run {
+        Run {
+            moment: MomentId::new("m1"),
+            epoch: 1,
+        }
+    }
+
+    fn engagement() -> Engagement {
+        Engagement {
+            run: run(),
+            pipeline: "debug-invert".into(),
+            prompt: "rain".into(),
+        }
+    }
+
+    fn director() -> (Director, Instant) {
+        let now = Instant::now();
+        let mut director = Director::new(Duration::from_secs(30));
+        assert!(director.handle(now, Input::Live).is_empty());
+        (director, now)
+    }
+
+    fn active() -> (Director, Instant) {
+        let (mut d, now) = director();
+        for input in [
+            Input::Begin(engagement()),
+            Input::Ready,
+            Input::Unit,
+            Input::Cut(Pts(7)),
+            Input::ShowsStyled,
+        ] {
+            d.handle(now, input);
+        }
+        assert_eq!(d.status().0, Phase::Active);
+        (d, now)
+    }
+
+    #[test]
+    fn a_moment_goes_the_whole_way_and_the_stage_stays_warm() {
+        let (mut d, now) = director();
+        assert_eq!(
+            d.handle(now, Input::Begin(engagement())),
+            [Action::Spawn("debug-invert".into())]
+        );
+        assert_eq!(
+            d.handle(now, Input::Ready),
+            [Action::Style("rain".into()), Action::Feed(true)]
+        );
+        assert_eq!(d.handle(now, Input::Unit), [Action::Cut]);
+        assert!(d.handle(now, Input::Unit).is_empty(), "cut once");
+        assert_eq!(
+            d.handle(now, Input::Cut(Pts(7))),
+            [Action::KeyframeFrom(Pts(7))]
+        );
+        assert_eq!(d.handle(now, Input::ShowsStyled), [Action::Started(run())]);
+        assert_eq!(d.handle(now, Input::End), [Action::Camera(Urgency::Smooth)]);
+        assert_eq!(d.handle(now, Input::ShowsCamera), [Action::Feed(false)]);
+        assert_eq!(d.status().0, Phase::Warm);
+        assert_eq!(
+            d.handle(now, Input::Begin(engagement())),
+            [Action::Style("rain".into()), Action::Feed(true)],
+            "the second moment needs no loading"
+        );
+    }
+
+    #[test]
+    fn a_failure_while_shown_brings_the_camera_back_at_once() {
+        let (mut d, now) = active();
+        let actions = d.handle(now, Input::Failed("boom".into()));
+        assert_eq!(
+            actions,
+            [
+                Action::Feed(false),
+                Action::Camera(Urgency::Now),
+                Action::Unload,
+                Action::Failed {
+                    run: run(),
+                    reason: "boom".into(),
+                    retry: false
+                },
+            ]
+        );
+        assert_eq!(d.status(), (Phase::Error, None, Some("boom")));
+        assert!(
+            d.handle(now, Input::Begin(engagement())).is_empty(),
+            "not before viewers see the camera"
+        );
+        assert_eq!(
+            d.handle(now, Input::ShowsCamera),
+            [Action::Spawn("debug-invert".into())]
+        );
+    }
+
+    #[test]
+    fn a_failure_before_anything_was_shown_may_be_tried_again() {
+        let (mut d, now) = director();
+        d.handle(now, Input::Begin(engagement()));
+        let actions = d.handle(now, Input::Failed("no memory".into()));
+        assert_eq!(
+            actions,
+            [
+                Action::Unload,
+                Action::Failed {
+                    run: run(),
+                    reason: "no memory".into(),
+                    retry: true
+                }
+            ]
+        );
+    }
+
+    #[test]
+    fn a_cut_without_a_styled_keyframe_ends_in_the_camera() {
+        let (mut d, now) = director();
+        for input in [Input::Begin(engagement()), Input::Ready, Input::Unit] {
+            d.handle(now, input);
+        }
+        let (at, _) = d.deadline().expect("a cut has a deadline");
+        let actions = d.handle(at, Input::Timeout);
+        assert!(
+            actions.contains(&Action::Camera(Urgency::Now)),
+            "{actions:?}"
+        );
+    }
+
+    #[test]
+    fn a_returning_publisher_finds_the_moment_still_wanted() {
+        let (mut d, now) = active();
+        assert_eq!(d.handle(now, Input::Offline), [Action::Feed(false)]);
+        assert!(d.deadline().is_none(), "a wanted stage is not unloaded");
+        assert_eq!(
+            d.handle(now, Input::Live),
+            [Action::Style("rain".into()), Action::Feed(true)]
+        );
+    }
+
+    #[test]
+    fn an_idle_stage_is_unloaded_after_its_time() {
+        let (mut d, now) = director();
+        assert_eq!(
+            d.handle(now, Input::Warm("debug-invert".into())),
+            [Action::Spawn("debug-invert".into())]
+        );
+        assert!(d.handle(now, Input::Ready).is_empty());
+        let (at, _) = d.deadline().expect("idle");
+        assert_eq!(at, now + Duration::from_secs(30));
+        assert_eq!(d.handle(at, Input::Timeout), [Action::Unload]);
+        assert_eq!(d.status().0, Phase::Cold);
+    }
+
+    #[test]
+    fn another_stage_replaces_the_loaded_one() {
+        let (mut d, now) = director();
+        d.handle(now, Input::Warm("passthrough".into()));
+        d.handle(now, Input::Ready);
+        assert_eq!(
+            d.handle(now, Input::Begin(engagement())),
+            [Action::Unload, Action::Spawn("debug-invert".into())]
+        );
+    }
+}

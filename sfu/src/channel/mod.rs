@@ -1,0 +1,118 @@
+//! One task per channel: joins the media engines, the moments and the pipeline by messages.
+
+mod director;
+mod events;
+mod pipe;
+mod registry;
+mod task;
+mod view;
+
+use std::time::Duration;
+
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use events::{Entry, Subscription};
+pub(crate) use registry::{Channels, Full, Shard, Shared};
+pub(crate) use view::{ChannelView, MomentView, PipelineView};
+
+use crate::engine::Event;
+use crate::engine::ids::{PeerId, StreamId};
+use crate::session::Protocol;
+
+/// Messages waiting for one channel.
+const MESSAGES: usize = 256;
+
+/// A session that a shard was given.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Joined {
+    pub(crate) peer: PeerId,
+    pub(crate) protocol: Protocol,
+    /// What its offer has sections for.
+    pub(crate) audio: bool,
+    pub(crate) video: bool,
+}
+
+/// What a new publisher needs to negotiate.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ticket {
+    pub(crate) generation: u32,
+    pub(crate) epoch: std::time::Instant,
+}
+
+/// A request for a moment.
+#[derive(Debug, Clone)]
+pub(crate) struct MomentRequest {
+    pub(crate) prompt: String,
+    pub(crate) duration: Option<Duration>,
+    pub(crate) pipeline: Option<String>,
+}
+
+/// Why a request to a channel was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refused {
+    /// The rules of moments say no.
+    #[error("{0}")]
+    Moment(#[from] reverie_moments::Refused),
+    /// No such stage.
+    #[error("there is no pipeline {name:?}; available are: {known}")]
+    Pipeline { name: String, known: String },
+}
+
+type Reply<T> = oneshot::Sender<T>;
+
+/// Everything a channel can be told.
+#[derive(Debug)]
+pub(crate) enum Message {
+    Engine(Event),
+    Publish(Reply<Ticket>),
+    /// Answered with whether somebody publishes.
+    IsLive(Reply<bool>),
+    Joined(Joined),
+    Submit(MomentRequest, Reply<Result<MomentView, Refused>>),
+    Stop(String, Reply<Result<MomentView, Refused>>),
+    Find(String, Reply<Option<MomentView>>),
+    Warm(Option<String>, Reply<Result<PipelineView, Refused>>),
+    Cool(Reply<PipelineView>),
+    Look(Reply<ChannelView>),
+    Subscribe(Option<u64>, Reply<Subscription>),
+}
+
+/// The channel's queue is full, or the channel just ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the channel is overloaded")]
+pub(crate) struct Busy;
+
+/// The way to a channel; it lives at least as long as one of these.
+#[derive(Debug, Clone)]
+pub(crate) struct Handle {
+    pub(crate) stream: StreamId,
+    /// The shard that its publisher uses.
+    pub(crate) home: usize,
+    messages: mpsc::Sender<Message>,
+}
+
+impl Handle {
+    /// Tells the channel something; never waits.
+    pub(crate) fn tell(&self, message: Message) -> Result<(), Busy> {
+        self.messages.try_send(message).map_err(|e| match e {
+            TrySendError::Full(_) | TrySendError::Closed(_) => Busy,
+        })
+    }
+
+    /// Tells the channel something that must not be lost, waiting for room.
+    pub(crate) async fn deliver(&self, message: Message) {
+        // Only fails when the channel is gone, and then nobody is left to know.
+        let _ = self.messages.send(message).await;
+    }
+
+    /// Asks the channel something.
+    pub(crate) async fn ask<T>(
+        &self,
+        message: impl FnOnce(Reply<T>) -> Message,
+    ) -> Result<T, Busy> {
+        let (reply, answer) = oneshot::channel();
+        self.tell(message(reply))?;
+        answer.await.map_err(|_| Busy)
+    }
+}

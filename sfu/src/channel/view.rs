@@ -1,0 +1,95 @@
+//! Channels and moments as the API shows them.
+
+use reverie_moments as moments;
+use serde::Serialize;
+
+/// A moment.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct MomentView {
+    /// Its id.
+    pub id: String,
+    /// The channel.
+    pub channel: String,
+    /// What is shown.
+    pub prompt: String,
+    /// The stage that shows it.
+    pub pipeline: String,
+    /// `queued`, `warming`, `active`, `completed`, `failed`, `cancelled` or `expired`.
+    pub state: &'static str,
+    /// Seconds.
+    pub duration_s: f64,
+    /// Counts its changes.
+    pub version: u64,
+    /// Place in the queue, from 1.
+    pub position: Option<usize>,
+    /// Milliseconds since the Unix epoch, as all times here.
+    pub created_at: u64,
+    /// When its first picture was shown.
+    pub active_at: Option<u64>,
+    /// When it is to end.
+    pub ends_at: Option<u64>,
+    /// When it ended.
+    pub ended_at: Option<u64>,
+    /// Why it is in this state, for people.
+    pub reason: Option<String>,
+}
+
+impl MomentView {
+    pub(crate) fn new(channel: &str, moment: &moments::Moment, position: Option<usize>) -> Self {
+        Self {
+            id: moment.id.to_string(),
+            channel: channel.to_owned(),
+            prompt: moment.prompt.clone(),
+            pipeline: moment.pipeline.clone(),
+            state: moment.state.as_str(),
+            duration_s: moment.duration.as_secs_f64(),
+            version: moment.version,
+            position,
+            created_at: moment.created_ms,
+            active_at: moment.active_ms,
+            ends_at: moment.ends_ms,
+            ended_at: moment.ended_ms,
+            reason: moment.reason.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// The pipeline of a channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct PipelineView {
+    /// `cold`, `loading`, `warm`, `active` or `error`.
+    pub state: &'static str,
+    /// The loaded stage.
+    pub name: Option<String>,
+    /// Why there is none.
+    pub reason: Option<String>,
+}
+
+/// A channel.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ChannelView {
+    /// Its name.
+    pub channel: String,
+    /// True while somebody publishes and the picture is there.
+    pub live: bool,
+    /// Connected viewers.
+    pub viewers: usize,
+    /// True if the publisher sends sound.
+    pub audio: bool,
+    /// True if the publisher sends a picture.
+    pub video: bool,
+    /// Number of the newest event.
+    pub event: u64,
+    /// Its pipeline.
+    pub pipeline: PipelineView,
+    /// Stages a moment may ask for.
+    pub pipelines: Vec<String>,
+    /// The stage used when none is asked for.
+    pub default_pipeline: String,
+    /// The moment that is warming or active.
+    pub moment: Option<MomentView>,
+    /// Moments that wait.
+    pub queue: Vec<MomentView>,
+    /// The one that ended last.
+    pub last: Option<MomentView>,
+}

@@ -1,0 +1,147 @@
+//! The `reverie` command line.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use reverie_config::{Config, Process};
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{Running, Server, telemetry};
+
+/// Exit code for a configuration that cannot be used (`EX_USAGE` of sysexits.h).
+const BAD_CONFIG: u8 = 64;
+
+/// A WHIP/WHEP media server with a live stage between camera and viewers.
+///
+/// Every key of the configuration can be given in a TOML file and as a variable, e.g.
+/// REVERIE__HTTP__LISTEN=127.0.0.1:8080. `reverie config print` shows what is in force.
+#[derive(Debug, Parser)]
+#[command(name = "reverie", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Do,
+}
+
+#[derive(Debug, Subcommand)]
+enum Do {
+    /// Run the server until SIGTERM or Ctrl-C.
+    Serve(Serve),
+    /// Look at the configuration without running anything.
+    #[command(subcommand)]
+    Config(Look),
+}
+
+#[derive(Debug, Args)]
+struct Serve {
+    #[command(flatten)]
+    source: Source,
+    /// Print one line of JSON with the bound addresses on standard output once everything is ready.
+    #[arg(long)]
+    print_ready: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Look {
+    /// Say whether it can be used; every problem at once, exit code 64.
+    Check(Source),
+    /// Print what is in force, secrets masked.
+    Print(Source),
+}
+
+#[derive(Debug, Args)]
+struct Source {
+    /// TOML file; without it the defaults and the variables count.
+    #[arg(long, value_name = "FILE", env = "REVERIE_CONFIG")]
+    config: Option<PathBuf>,
+}
+
+/// Runs the command of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Cli::parse().command {
+        Do::Serve(serve) => run(&serve),
+        Do::Config(Look::Check(source)) => with_config(source.config.as_deref(), |_| {
+            say("the configuration can be used")
+        }),
+        Do::Config(Look::Print(source)) => with_config(source.config.as_deref(), |config| {
+            say(config.render().trim_end())
+        }),
+    }
+}
+
+fn with_config(path: Option<&Path>, then: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match reverie_config::load(path, &Process) {
+        Ok(config) => then(config),
+        Err(errors) => {
+            complain(&format!("the configuration cannot be used:\n{errors}"));
+            ExitCode::from(BAD_CONFIG)
+        }
+    }
+}
+
+fn run(serve: &Serve) -> ExitCode {
+    with_config(serve.source.config.as_deref(), |config| {
+        if let Err(error) = telemetry::start(&config.log) {
+            complain(&error.to_string());
+            return ExitCode::from(BAD_CONFIG);
+        }
+        let runtime = match tokio::runtime::Runtime::new() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                complain(&format!("cannot start the runtime: {error}"));
+                return ExitCode::FAILURE;
+            }
+        };
+        runtime.block_on(serve_until_signal(config, serve.print_ready))
+    })
+}
+
+async fn serve_until_signal(config: Config, print_ready: bool) -> ExitCode {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
+        complain("cannot listen for signals");
+        return ExitCode::FAILURE;
+    };
+    let running = match Server::start(config).await {
+        Ok(running) => running,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    announce(&running, print_ready);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    running.stop().await;
+    ExitCode::SUCCESS
+}
+
+fn announce(running: &Running, print_ready: bool) {
+    tracing::info!(http = %running.http, metrics = %running.metrics, media = ?running.media, "ready: http://{}/", running.http);
+    if print_ready {
+        let ready = json!({ "ready": true, "http": running.http, "metrics": running.metrics, "media": running.media });
+        say(&ready.to_string());
+    }
+}
+
+fn say(line: &str) -> ExitCode {
+    let written = writeln!(std::io::stdout(), "{line}");
+    if written.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+fn complain(line: &str) {
+    // There is nowhere else to say it.
+    let _ = writeln!(std::io::stderr(), "reverie: {line}");
+}

@@ -1,0 +1,434 @@
+//! The engine's streams: what each viewer of this shard is sent, and when that changes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use reverie_transcoder::pipeline;
+use reverie_transcoder::time::Pts;
+use str0m::media::Mid;
+
+use super::deadline::Timer;
+use super::ids::{PeerId, StreamId};
+use super::packet::{Kind, Packet, StyledUnit};
+use super::peer::Role;
+use super::stream::{Join, Show, Stream, Styled};
+use super::viewer::Playing;
+use super::{Bus, CloseReason, Engine, Event, Output, Urgency};
+
+impl Engine {
+    pub(super) fn bus(&mut self, message: Bus) {
+        match message {
+            Bus::Packets(id, packets) => {
+                let interval = self.limits.keyframe_interval;
+                let stream = self
+                    .streams
+                    .entry(id)
+                    .or_insert_with(|| Stream::new(interval));
+                stream.pending.extend(packets);
+                self.mark(id);
+            }
+            Bus::Cut(id, at) => {
+                self.fan_out(id);
+                if let Some(stream) = self.streams.get_mut(&id) {
+                    stream.cut(at);
+                }
+            }
+            Bus::Camera(id, urgency) => self.camera(id, urgency),
+            Bus::Orphan(id) => {
+                self.fan_out(id);
+                if let Some(stream) = self.streams.get_mut(&id) {
+                    stream.orphan();
+                }
+                self.forget_if_idle(id);
+            }
+            Bus::WantKeyframe(id) => {
+                if self.streams.get(&id).is_some_and(|s| s.publisher.is_some()) {
+                    self.want_keyframe(id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn stream_timeout(&mut self, id: StreamId) {
+        let now = self.now;
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.replay_at.is_some_and(|at| at <= now) {
+            let was = stream.show();
+            if stream.replay() {
+                self.start_on_camera(id, was == Show::Returning);
+                if was == Show::Returning {
+                    self.event(id, Event::ShowsCamera);
+                }
+            }
+        }
+        self.after_stream(id);
+    }
+
+    /// Feeds a pipeline with the camera of a stream, or stops.
+    pub(super) fn tap(&mut self, id: StreamId, sink: Option<pipeline::Input>) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        stream.tap(sink);
+        self.after_stream(id);
+    }
+
+    /// A publisher connected; the one before it is replaced.
+    pub(super) fn publishes(&mut self, id: StreamId, peer: PeerId) {
+        self.fan_out(id);
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let before = stream.publisher;
+        if before.is_some() {
+            stream.orphan();
+        }
+        stream.publisher = Some(peer);
+        // The first keyframe of a publisher is never left to chance.
+        stream.requests.want();
+        self.after_stream(id);
+        if let Some(before) = before {
+            self.with_peer(before, |peer, now, out| {
+                peer.close(now, CloseReason::Replaced, out)
+            });
+        }
+    }
+
+    pub(super) fn left(&mut self, id: StreamId, peer: PeerId) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        stream.viewers.retain(|v| *v != peer);
+        if stream.publisher == Some(peer) {
+            self.fan_out(id);
+            let Some(stream) = self.streams.get_mut(&id) else {
+                return;
+            };
+            stream.orphan();
+            self.outputs.push_back(Output::Bus(Bus::Orphan(id)));
+        }
+        self.forget_if_idle(id);
+    }
+
+    pub(super) fn viewer_wants_keyframe(&mut self, id: StreamId, peer: PeerId, mid: Mid) {
+        let Some(Role::Viewer(viewer)) = self.peers.get(&peer).map(|p| &p.role) else {
+            return;
+        };
+        if !viewer.is_video(mid) {
+            return;
+        }
+        self.counts.keyframes_wanted += 1;
+        match viewer.playing() {
+            Playing::Styled => self.event(id, Event::WantStyledKeyframe),
+            Playing::Source | Playing::Nothing => self.want_keyframe(id),
+        }
+    }
+
+    pub(super) fn cut(&mut self, id: StreamId) {
+        self.fan_out(id);
+        let now = self.now;
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let Some(Role::Publisher(ingest)) = stream
+            .publisher
+            .and_then(|p| self.peers.get(&p))
+            .map(|p| &p.role)
+        else {
+            return;
+        };
+        let at = ingest.newest_video(now) + 1;
+        stream.cut(at);
+        self.outputs.push_back(Output::Bus(Bus::Cut(id, at)));
+        self.event(id, Event::Cut(Pts(at)));
+    }
+
+    pub(super) fn camera(&mut self, id: StreamId, urgency: Urgency) {
+        self.fan_out(id);
+        let now = self.now;
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let local = stream.publisher.is_some();
+        if let Some(at) = stream.back(now, urgency == Urgency::Now) {
+            let held: Vec<_> = stream
+                .source
+                .packets()
+                .filter(|p| p.pts >= at)
+                .cloned()
+                .collect();
+            let whole = stream.source.span().is_some();
+            self.resume(id, &held, whole);
+            if local {
+                self.event(id, Event::ShowsCamera);
+            }
+        } else if stream.show() == Show::Source && local {
+            self.event(id, Event::ShowsCamera);
+        }
+        self.after_stream(id);
+    }
+
+    /// Continues the camera where it was cut; without the packets in between, a keyframe must start it again.
+    fn resume(&mut self, id: StreamId, held: &[Arc<Packet>], whole: bool) {
+        for viewer in self.viewers_of(id) {
+            self.with_peer(viewer, |peer, now, out| {
+                peer.send(now, out, |viewer, rtc, drain| {
+                    if !whole {
+                        viewer.stop();
+                    }
+                    for packet in held {
+                        viewer.picture(rtc, packet, drain);
+                    }
+                });
+            });
+        }
+        if !whole {
+            self.want_keyframe(id);
+        }
+    }
+
+    pub(super) fn styled(&mut self, id: StreamId, unit: &Arc<StyledUnit>) {
+        self.fan_out(id);
+        let now = self.now;
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let meaning = stream.styled(unit);
+        if meaning == Styled::Ignored {
+            return;
+        }
+        let local = stream.publisher.is_some();
+        let captured = stream.captured_at(unit.pts.0, now);
+        for id in self.viewers_of(id) {
+            let mut sent = false;
+            self.with_peer(id, |peer, now, out| {
+                peer.send(now, out, |viewer, rtc, drain| {
+                    let starts = unit.keyframe
+                        && (meaning == Styled::Switch || viewer.playing() == Playing::Nothing);
+                    if starts {
+                        viewer.start_styled(rtc, now, std::iter::once(unit), &|_| captured, drain);
+                    } else {
+                        viewer.styled(rtc, unit, captured, drain);
+                    }
+                    sent = viewer.playing() == Playing::Styled;
+                });
+            });
+            if sent {
+                self.counts.sent[1] += unit.payloads.len() as u64;
+                self.counts.sent_bytes[1] += unit.len() as u64;
+            }
+        }
+        if meaning == Styled::Switch && local {
+            self.event(id, Event::ShowsStyled);
+        }
+    }
+
+    pub(super) fn want_keyframe(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if stream.publisher.is_some() {
+            stream.requests.want();
+            self.after_stream(id);
+        } else {
+            self.outputs.push_back(Output::Bus(Bus::WantKeyframe(id)));
+        }
+    }
+
+    /// Sends pending camera packets to everybody on this shard and to the other shards.
+    pub(super) fn fan_out(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let pending = std::mem::take(&mut stream.pending);
+        if pending.is_empty() {
+            return;
+        }
+        let local = stream.publisher.is_some();
+        let oldest = pending.iter().map(|p| p.received).min();
+        let mut from = 0;
+        for i in 0..pending.len() {
+            let Some(stream) = self.streams.get_mut(&id) else {
+                return;
+            };
+            if local && pending[i].kind == Kind::Video {
+                stream.feed(&pending[i]);
+            }
+            if stream.keep(&pending[i]) {
+                self.forward(id, &pending[from..=i]);
+                from = i + 1;
+                self.keyframe_ready(id);
+            }
+        }
+        self.forward(id, &pending[from..]);
+        if local {
+            self.outputs
+                .push_back(Output::Bus(Bus::Packets(id, pending)));
+            if let Some(oldest) = oldest {
+                let waited = self.now.saturating_duration_since(oldest);
+                self.counts.forward_nanos += u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+                self.counts.forwards += 1;
+            }
+        }
+        self.after_stream(id);
+    }
+
+    fn forward(&mut self, id: StreamId, packets: &[Arc<Packet>]) {
+        let Some(stream) = self.streams.get(&id) else {
+            return;
+        };
+        let passing: Vec<_> = packets.iter().filter(|p| stream.passes(p)).collect();
+        if passing.is_empty() {
+            return;
+        }
+        for viewer in self.viewers_of(id) {
+            let mut sent = [0_u64; 2];
+            let mut bytes = [0_u64; 2];
+            self.with_peer(viewer, |peer, now, out| {
+                peer.send(now, out, |viewer, rtc, drain| {
+                    for packet in &passing {
+                        let written = match packet.kind {
+                            Kind::Audio => viewer.sound(rtc, packet, drain),
+                            Kind::Video => viewer.picture(rtc, packet, drain),
+                        };
+                        if written {
+                            sent[packet.kind as usize] += 1;
+                            bytes[packet.kind as usize] += packet.payload.len() as u64;
+                        }
+                    }
+                });
+            });
+            for kind in 0..2 {
+                self.counts.sent[kind] += sent[kind];
+                self.counts.sent_bytes[kind] += bytes[kind];
+            }
+        }
+    }
+
+    /// A keyframe of the camera is complete: those who wait for one start with it.
+    fn keyframe_ready(&mut self, id: StreamId) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let returning = stream.returns();
+        let first = !stream.live;
+        stream.live = true;
+        let publisher = stream.publisher;
+        if let (true, Some(publisher)) = (first, publisher) {
+            self.event(id, Event::Live(publisher));
+        }
+        let stays = self
+            .streams
+            .get(&id)
+            .is_some_and(|s| s.show() != Show::Source);
+        if !stays {
+            self.start_on_camera(id, returning || first);
+        }
+        if returning && publisher.is_some() {
+            self.event(id, Event::ShowsCamera);
+        }
+    }
+
+    /// Starts viewers that play nothing, or with `all` every one, on the cached group.
+    fn start_on_camera(&mut self, id: StreamId, all: bool) {
+        let Some(stream) = self.streams.get(&id) else {
+            return;
+        };
+        let group: Vec<_> = stream.source.packets().cloned().collect();
+        for viewer in self.viewers_of(id) {
+            self.with_peer(viewer, |peer, now, out| {
+                peer.send(now, out, |viewer, rtc, drain| {
+                    if all || viewer.playing() == Playing::Nothing {
+                        viewer.start_source(rtc, now, group.iter(), drain);
+                    }
+                });
+            });
+        }
+    }
+
+    pub(super) fn joined(&mut self, id: StreamId, peer: PeerId) {
+        let now = self.now;
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        stream.viewers.push(peer);
+        let join = stream.join(now, Playing::Nothing);
+        self.satisfy(id, peer, join);
+    }
+
+    fn satisfy(&mut self, id: StreamId, peer: PeerId, join: Join) {
+        match join {
+            Join::Wait => {}
+            Join::WantSource => self.want_keyframe(id),
+            Join::WantStyled => self.event(id, Event::WantStyledKeyframe),
+            Join::Source => {
+                let Some(stream) = self.streams.get(&id) else {
+                    return;
+                };
+                let group: Vec<_> = stream.source.packets().cloned().collect();
+                self.with_peer(peer, |peer, now, out| {
+                    peer.send(now, out, |viewer, rtc, drain| {
+                        viewer.start_source(rtc, now, group.iter(), drain)
+                    });
+                });
+            }
+            Join::Styled => {
+                let now = self.now;
+                let Some(stream) = self.streams.get(&id) else {
+                    return;
+                };
+                let units: Vec<_> = stream.styled.units().cloned().collect();
+                let captured: HashMap<u64, Instant> = units
+                    .iter()
+                    .map(|u| (u.pts.0, stream.captured_at(u.pts.0, now)))
+                    .collect();
+                self.with_peer(peer, |peer, now, out| {
+                    peer.send(now, out, |viewer, rtc, drain| {
+                        let capture = |pts: u64| captured.get(&pts).copied().unwrap_or(now);
+                        viewer.start_styled(rtc, now, units.iter(), &capture, drain);
+                    });
+                });
+            }
+        }
+    }
+
+    fn viewers_of(&self, id: StreamId) -> Vec<PeerId> {
+        self.streams
+            .get(&id)
+            .map(|s| s.viewers.clone())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn mark(&mut self, id: StreamId) {
+        if self.dirty.back() != Some(&id) {
+            self.dirty.push_back(id);
+        }
+    }
+
+    /// Sends a due keyframe request and asks to be woken for the stream's next deadline.
+    fn after_stream(&mut self, id: StreamId) {
+        let now = self.now;
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        if let Some(publisher) = stream.publisher
+            && stream.requests.due(now)
+        {
+            self.counts.keyframes_asked += 1;
+            self.with_peer(publisher, |peer, now, out| peer.request_keyframe(now, out));
+        }
+        if let Some(at) = self.streams.get(&id).and_then(Stream::deadline) {
+            self.deadlines.set(at, Timer::Stream(id));
+        }
+    }
+
+    fn forget_if_idle(&mut self, id: StreamId) {
+        let named = self.peers.values().any(|p| p.stream == id);
+        if !named && self.streams.get(&id).is_some_and(Stream::is_idle) {
+            self.streams.remove(&id);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The sans-IO media core of one shard: peers, their streams, and who is sent what.
+//!
+//! Reads no clock, owns no socket, knows no other thread. After each [`Engine::handle`] drain
+//! [`Engine::poll`] to [`Output::Wait`].
+
+mod clock;
+mod deadline;
+mod demux;
+mod fanout;
+pub mod ids;
+mod ingest;
+pub mod io;
+mod keyframes;
+pub mod negotiate;
+pub mod packet;
+mod peer;
+pub mod sdp;
+mod stream;
+#[cfg(test)]
+mod tests;
+mod viewer;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use deadline::{Deadlines, Timer};
+use demux::Demux;
+use ids::{PeerId, StreamId};
+pub use io::{Bus, CloseReason, Command, Counts, Event, Input, Output, Transmit, Urgency};
+use packet::Kind;
+use peer::{Collected, Happened, Role};
+pub use peer::{Peer, Stats};
+use stream::Stream;
+
+/// How far ahead an idle engine asks to be woken.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// Limits of an engine.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Least time between two keyframe requests to one publisher.
+    pub keyframe_interval: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Engine {
+    limits: Limits,
+    peers: HashMap<PeerId, Peer>,
+    streams: HashMap<StreamId, Stream>,
+    demux: Demux,
+    deadlines: Deadlines,
+    dirty: VecDeque<StreamId>,
+    outputs: VecDeque<Output>,
+    collected: Collected,
+    now: Instant,
+    /// See [`Counts`].
+    pub counts: Counts,
+}
+
+impl Engine {
+    /// An engine without peers.
+    #[must_use]
+    pub fn new(limits: Limits, now: Instant) -> Self {
+        Self {
+            limits,
+            peers: HashMap::new(),
+            streams: HashMap::new(),
+            demux: Demux::default(),
+            deadlines: Deadlines::default(),
+            dirty: VecDeque::new(),
+            outputs: VecDeque::new(),
+            collected: Collected::default(),
+            now,
+            counts: Counts::default(),
+        }
+    }
+
+    /// Sessions of this engine, connected or not.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// True without sessions.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.peers.is_empty()
+    }
+
+    /// Takes an input that happened at `now`; never blocks.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Datagram {
+                source,
+                destination,
+                bytes,
+            } => self.datagram(source, destination, bytes),
+            Input::Timeout => self.timeouts(),
+            Input::Command(command) => self.command(command),
+        }
+    }
+
+    /// The next thing to do.
+    pub fn poll(&mut self) -> Output {
+        loop {
+            if let Some(output) = self.outputs.pop_front() {
+                return output;
+            }
+            let Some(stream) = self.dirty.pop_front() else {
+                break;
+            };
+            self.fan_out(stream);
+        }
+        let (at, reason) = self.deadlines.next().unwrap_or((self.now + IDLE, "idle"));
+        Output::Wait(at, reason)
+    }
+
+    fn datagram(&mut self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        let Some(id) = self.demux.find(source, bytes) else {
+            self.counts.stray += 1;
+            return;
+        };
+        self.with_peer(id, |peer, now, out| {
+            peer.receive(now, source, destination, bytes, out)
+        });
+    }
+
+    fn timeouts(&mut self) {
+        while let Some(timer) = self.deadlines.expired(self.now) {
+            match timer {
+                Timer::Peer(id) => self.peer_timeout(id),
+                Timer::Stream(id) => self.stream_timeout(id),
+            }
+        }
+    }
+
+    fn peer_timeout(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.scheduled = None;
+        if peer.deadline() <= self.now {
+            self.with_peer(id, |peer, now, out| peer.tick(now, out));
+        } else {
+            self.schedule_peer(id);
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Add(peer) => self.add(*peer),
+            Command::Close(id, reason) => {
+                self.with_peer(id, |peer, now, out| peer.close(now, reason, out))
+            }
+            Command::Candidates(id, candidates) => self.with_peer(id, |peer, now, out| {
+                for candidate in &candidates {
+                    peer.candidate(now, candidate, out);
+                }
+            }),
+            Command::Bus(message) => self.bus(message),
+            Command::Styled(stream, unit) => self.styled(stream, &unit),
+            Command::Cut(stream) => self.cut(stream),
+            Command::Camera(stream, urgency) => {
+                self.camera(stream, urgency);
+                self.outputs
+                    .push_back(Output::Bus(Bus::Camera(stream, urgency)));
+            }
+            Command::Tap(stream, sink) => self.tap(stream, sink),
+            Command::WantKeyframe(stream) => self.want_keyframe(stream),
+            Command::CloseAll(reason) => {
+                let all: Vec<_> = self.peers.keys().copied().collect();
+                for id in all {
+                    self.with_peer(id, |peer, now, out| peer.close(now, reason, out));
+                }
+            }
+        }
+    }
+
+    fn add(&mut self, peer: Peer) {
+        let id = peer.id;
+        self.demux.add(id, &peer.ufrag);
+        let interval = self.limits.keyframe_interval;
+        self.streams
+            .entry(peer.stream)
+            .or_insert_with(|| Stream::new(interval));
+        self.peers.insert(id, peer);
+        self.with_peer(id, |peer, now, out| peer.tick(now, out));
+    }
+
+    /// Acts on a peer and then on everything that came of it.
+    fn with_peer(&mut self, id: PeerId, act: impl FnOnce(&mut Peer, Instant, &mut Collected)) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let mut collected = std::mem::take(&mut self.collected);
+        act(peer, self.now, &mut collected);
+        self.outputs
+            .extend(collected.transmits.drain(..).map(Output::Transmit));
+        let (stream, closed) = (peer.stream, peer.closed());
+        if let Role::Viewer(viewer) = &mut peer.role
+            && let Some(at) = viewer.take_first_picture()
+        {
+            let since = at.saturating_duration_since(peer.created);
+            self.outputs
+                .push_back(Output::Event(stream, Event::FirstPicture(id, since)));
+        }
+        let happened = std::mem::take(&mut collected.happened);
+        self.collected = collected;
+        for what in happened {
+            self.happened(stream, id, what);
+        }
+        match closed {
+            Some(reason) => self.remove(id, reason),
+            None => self.schedule_peer(id),
+        }
+    }
+
+    fn happened(&mut self, stream: StreamId, id: PeerId, what: Happened) {
+        match what {
+            Happened::Connected => self.connected(stream, id),
+            Happened::Media(kind, packet) => self.media(stream, id, kind, *packet),
+            Happened::KeyframeRequest(mid) => self.viewer_wants_keyframe(stream, id, mid),
+            Happened::Stats(stats) => self.event(stream, Event::Stats(id, stats)),
+            Happened::NothingHeard => self.event(stream, Event::NothingHeard(id)),
+        }
+    }
+
+    fn connected(&mut self, stream: StreamId, id: PeerId) {
+        let Some(peer) = self.peers.get(&id) else {
+            return;
+        };
+        let took = self.now.saturating_duration_since(peer.created);
+        let publishes = matches!(peer.role, Role::Publisher(_));
+        self.event(stream, Event::Connected(id, took));
+        if publishes {
+            self.publishes(stream, id);
+        } else {
+            self.joined(stream, id);
+        }
+    }
+
+    fn media(&mut self, stream: StreamId, id: PeerId, kind: Kind, packet: str0m::rtp::RtpPacket) {
+        let now = self.now;
+        let Some(Role::Publisher(ingest)) = self.peers.get_mut(&id).map(|p| &mut p.role) else {
+            return;
+        };
+        let refused = ingest.refused;
+        let taken = ingest.take(now, kind, packet);
+        self.counts.refused += ingest.refused - refused;
+        let Some(packet) = taken else { return };
+        self.counts.received[kind as usize] += 1;
+        self.counts.received_bytes[kind as usize] += packet.payload.len() as u64;
+        let Some(target) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        if target.publisher == Some(id) {
+            target.pending.push(packet);
+            self.mark(stream);
+        }
+    }
+
+    fn remove(&mut self, id: PeerId, reason: CloseReason) {
+        let Some(peer) = self.peers.remove(&id) else {
+            return;
+        };
+        self.demux.remove(id, &peer.ufrag);
+        if reason == CloseReason::Panic {
+            self.counts.panics += 1;
+        }
+        let stream = peer.stream;
+        // What panicked once may panic again while it is taken apart.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(peer)));
+        self.event(stream, Event::Closed(id, reason));
+        self.left(stream, id);
+    }
+
+    fn schedule_peer(&mut self, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let at = peer.deadline();
+        if peer.scheduled.is_none_or(|scheduled| at < scheduled) {
+            peer.scheduled = Some(at);
+            self.deadlines.set(at, Timer::Peer(id));
+        }
+    }
+
+    fn event(&mut self, stream: StreamId, event: Event) {
+        self.outputs.push_back(Output::Event(stream, event));
+    }
+}

@@ -1,0 +1,430 @@
+//! One WHIP or WHEP session on str0m, drained after every mutation.
+//!
+//! A panic inside (str0m asserts its invariants) ends this peer and no other.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use str0m::media::{KeyframeRequestKind, Mid};
+use str0m::net::{Protocol, Receive};
+use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
+
+use super::ids::{PeerId, StreamId};
+use super::ingest::Ingest;
+use super::negotiate::Terms;
+use super::packet::Kind;
+use super::viewer::{Drain, Viewer};
+use super::{CloseReason, Transmit};
+
+/// After this time without a single datagram the operator is told which port to open.
+const NOTHING_HEARD: Duration = Duration::from_secs(5);
+
+/// What a session does.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// WHIP.
+    Publisher(Box<Ingest>),
+    /// WHEP.
+    Viewer(Box<Viewer>),
+}
+
+impl Role {
+    pub(crate) fn publisher(generation: u32, epoch: Instant) -> Self {
+        Self::Publisher(Box::new(Ingest::new(generation, epoch)))
+    }
+}
+
+/// What came out of a peer beside datagrams.
+#[derive(Debug)]
+pub(crate) enum Happened {
+    Connected,
+    Media(Kind, Box<str0m::rtp::RtpPacket>),
+    KeyframeRequest(Mid),
+    Stats(Stats),
+    NothingHeard,
+}
+
+/// One statistics sample; each field is the newest known value.
+#[derive(Debug, Default, Clone, Copy, PartialEq)]
+pub struct Stats {
+    /// Round trip time.
+    pub rtt: Option<Duration>,
+    /// Interarrival jitter of one track.
+    pub jitter: Option<Duration>,
+    /// Share of packets lost, 0 to 1.
+    pub loss: Option<f32>,
+    /// NACKs sent to a publisher since the session began.
+    pub nacks_sent: Option<u64>,
+    /// NACKs received from a viewer since the session began.
+    pub nacks_received: Option<u64>,
+}
+
+/// A session. Made by [`super::negotiate::accept`], driven by the engine.
+#[derive(Debug)]
+pub struct Peer {
+    pub(crate) id: PeerId,
+    pub(crate) stream: StreamId,
+    pub(crate) role: Role,
+    pub(crate) ufrag: String,
+    /// When the engine last promised to look at this peer.
+    pub(crate) scheduled: Option<Instant>,
+    pub(crate) connected: Option<Instant>,
+    pub(crate) created: Instant,
+    rtc: Rtc,
+    candidates: Arc<[SocketAddr]>,
+    wake: Instant,
+    last_heard: Option<Instant>,
+    warned: bool,
+    silence: Duration,
+    setup: Duration,
+    closed: Option<CloseReason>,
+}
+
+impl Peer {
+    pub(crate) fn new(
+        id: PeerId,
+        stream: StreamId,
+        rtc: Rtc,
+        role: Role,
+        terms: &Terms,
+        ufrag: String,
+        now: Instant,
+    ) -> Self {
+        let silence = match role {
+            Role::Publisher(_) => terms.publisher_silence,
+            Role::Viewer(_) => terms.viewer_silence,
+        };
+        Self {
+            id,
+            stream,
+            role,
+            ufrag,
+            scheduled: None,
+            connected: None,
+            created: now,
+            rtc,
+            candidates: terms.candidates.clone(),
+            wake: now,
+            last_heard: None,
+            warned: false,
+            silence,
+            setup: terms.setup_timeout,
+            closed: None,
+        }
+    }
+
+    /// Why the session ended, once it has.
+    pub(crate) fn closed(&self) -> Option<CloseReason> {
+        self.closed
+    }
+
+    /// Ends the session: tells the other side (DTLS close_notify) and emits what is left to send.
+    pub(crate) fn close(&mut self, now: Instant, reason: CloseReason, out: &mut Collected) {
+        if self.closed.is_none() {
+            self.guard(out, |peer, out| {
+                let _ = peer.rtc.close();
+                peer.drain_at(now, out);
+            });
+            self.closed = Some(reason);
+        }
+    }
+
+    /// Gives a datagram to the peer.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+        out: &mut Collected,
+    ) {
+        self.guard(out, |peer, out| {
+            let destination = peer.local(destination);
+            let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else {
+                return;
+            };
+            peer.last_heard = Some(now);
+            if peer.rtc.handle_input(Input::Receive(now, receive)).is_err() {
+                peer.closed = Some(CloseReason::Protocol);
+                return;
+            }
+            peer.drain_at(now, out);
+        });
+    }
+
+    /// Lets time pass.
+    pub(crate) fn tick(&mut self, now: Instant, out: &mut Collected) {
+        self.guard(out, |peer, out| {
+            peer.check_silence(now, out);
+            if peer.closed.is_none() {
+                peer.advance(now, out);
+            }
+        });
+    }
+
+    /// Adds a trickled candidate (`candidate:...`); unknown kinds such as mDNS names are ignored.
+    pub(crate) fn candidate(&mut self, now: Instant, candidate: &str, out: &mut Collected) {
+        let Ok(candidate) = Candidate::from_sdp_string(candidate) else {
+            return;
+        };
+        self.guard(out, |peer, out| {
+            peer.rtc.add_remote_candidate(candidate);
+            peer.drain_at(now, out);
+        });
+    }
+
+    /// Asks a publisher for a keyframe (PLI, RFC 4585 section 6.3.1).
+    pub(crate) fn request_keyframe(&mut self, now: Instant, out: &mut Collected) {
+        let Role::Publisher(ingest) = &self.role else {
+            return;
+        };
+        let Some(ssrc) = ingest.video_ssrc() else {
+            return;
+        };
+        self.guard(out, |peer, out| {
+            if let Some(stream) = peer.rtc.direct_api().stream_rx(&ssrc) {
+                stream.request_keyframe(KeyframeRequestKind::Pli);
+            }
+            peer.advance(now, out);
+        });
+    }
+
+    /// Lets a viewer write packets; each is drained before the next.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        out: &mut Collected,
+        write: impl FnOnce(&mut Viewer, &mut Rtc, &mut Draining<'_>),
+    ) {
+        self.guard(out, |peer, out| {
+            let Role::Viewer(viewer) = &mut peer.role else {
+                return;
+            };
+            let mut draining = Draining {
+                now,
+                out,
+                wake: peer.wake,
+                failed: false,
+            };
+            write(viewer, &mut peer.rtc, &mut draining);
+            peer.wake = draining.wake;
+            if draining.failed {
+                peer.closed = Some(CloseReason::Protocol);
+            }
+            peer.settle(now, out);
+        });
+    }
+
+    /// When the peer wants [`Self::tick`].
+    pub(crate) fn deadline(&self) -> Instant {
+        self.wake.min(self.silent_at())
+    }
+
+    fn silent_at(&self) -> Instant {
+        match (self.connected, self.last_heard) {
+            (Some(_), Some(heard)) => heard + self.silence,
+            _ if !self.warned && self.last_heard.is_none() => {
+                self.created + NOTHING_HEARD.min(self.setup)
+            }
+            _ => self.created + self.setup,
+        }
+    }
+
+    fn check_silence(&mut self, now: Instant, out: &mut Collected) {
+        if now < self.silent_at() {
+            return;
+        }
+        if self.connected.is_some() {
+            self.closed = Some(CloseReason::Silent);
+        } else if now >= self.created + self.setup {
+            self.closed = Some(CloseReason::SetupTimeout);
+        } else {
+            self.warned = true;
+            out.happened.push(Happened::NothingHeard);
+        }
+    }
+
+    fn advance(&mut self, now: Instant, out: &mut Collected) {
+        if self.rtc.handle_input(Input::Timeout(now)).is_err() {
+            self.closed = Some(CloseReason::Protocol);
+            return;
+        }
+        self.drain_at(now, out);
+    }
+
+    fn drain_at(&mut self, now: Instant, out: &mut Collected) {
+        let mut draining = Draining {
+            now,
+            out,
+            wake: self.wake,
+            failed: false,
+        };
+        draining.poll(&mut self.rtc);
+        self.wake = draining.wake;
+        if draining.failed {
+            self.closed = Some(CloseReason::Protocol);
+        }
+        self.settle(now, out);
+    }
+
+    fn settle(&mut self, now: Instant, out: &mut Collected) {
+        for event in std::mem::take(&mut out.events) {
+            self.event(now, event, out);
+        }
+        if self.closed.is_none() && !self.rtc.is_alive() {
+            self.closed = Some(CloseReason::Remote);
+        }
+    }
+
+    fn event(&mut self, now: Instant, event: Event, out: &mut Collected) {
+        match event {
+            Event::Connected if self.connected.is_none() => {
+                self.connected = Some(now);
+                out.happened.push(Happened::Connected);
+            }
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected)
+                if self.connected.is_some() =>
+            {
+                self.closed = Some(CloseReason::Consent)
+            }
+            Event::Closed => self.closed = Some(CloseReason::Remote),
+            Event::RtpPacket(packet) => self.media(packet, out),
+            Event::SenderFeedback(report) => {
+                if let Role::Publisher(ingest) = &mut self.role {
+                    let info = report.sender_info;
+                    ingest.report(
+                        info.ssrc,
+                        info.ntp_time,
+                        info.rtp_time.numer(),
+                        report.received_at,
+                    );
+                }
+            }
+            Event::KeyframeRequest(request) => {
+                out.happened.push(Happened::KeyframeRequest(request.mid))
+            }
+            Event::PeerStats(stats) => {
+                let loss = stats.egress_loss_fraction.or(stats.ingress_loss_fraction);
+                out.happened.push(Happened::Stats(Stats {
+                    rtt: stats.rtt,
+                    loss,
+                    ..Stats::default()
+                }));
+            }
+            Event::MediaIngressStats(stats) => {
+                let rate = if self.is_audio(stats.mid) {
+                    Kind::Audio
+                } else {
+                    Kind::Video
+                }
+                .clock_rate();
+                let jitter = super::clock::duration(u64::from(stats.jitter), rate);
+                out.happened.push(Happened::Stats(Stats {
+                    jitter: Some(jitter),
+                    nacks_sent: Some(stats.nacks),
+                    ..Stats::default()
+                }));
+            }
+            Event::MediaEgressStats(stats) => {
+                out.happened.push(Happened::Stats(Stats {
+                    nacks_received: Some(stats.nacks),
+                    ..Stats::default()
+                }));
+            }
+            _ => {}
+        }
+    }
+
+    fn media(&self, packet: str0m::rtp::RtpPacket, out: &mut Collected) {
+        let Some(params) = self
+            .rtc
+            .codec_config()
+            .find(|p| p.pt() == packet.header.payload_type)
+        else {
+            return;
+        };
+        let kind = if params.spec().codec.is_audio() {
+            Kind::Audio
+        } else {
+            Kind::Video
+        };
+        out.happened.push(Happened::Media(kind, Box::new(packet)));
+    }
+
+    fn is_audio(&self, mid: Mid) -> bool {
+        self.rtc.media(mid).is_some_and(|m| m.kind().is_audio())
+    }
+
+    /// The candidate a datagram was sent to: behind a NAT the packet names an inner address.
+    fn local(&self, destination: SocketAddr) -> SocketAddr {
+        if self.candidates.contains(&destination) {
+            return destination;
+        }
+        let same_family = self
+            .candidates
+            .iter()
+            .find(|c| c.is_ipv4() == destination.is_ipv4());
+        same_family.copied().unwrap_or(destination)
+    }
+
+    fn guard(&mut self, out: &mut Collected, act: impl FnOnce(&mut Self, &mut Collected)) {
+        if self.closed.is_some() {
+            return;
+        }
+        if catch_unwind(AssertUnwindSafe(|| act(self, out))).is_err() {
+            self.closed = Some(CloseReason::Panic);
+        }
+    }
+}
+
+/// What a peer put out since the engine last looked.
+#[derive(Debug, Default)]
+pub(crate) struct Collected {
+    pub(crate) transmits: VecDeque<Transmit>,
+    pub(crate) happened: Vec<Happened>,
+    events: Vec<Event>,
+}
+
+/// Drains str0m into [`Collected`].
+pub(crate) struct Draining<'a> {
+    now: Instant,
+    out: &'a mut Collected,
+    wake: Instant,
+    failed: bool,
+}
+
+impl Draining<'_> {
+    fn poll(&mut self, rtc: &mut Rtc) {
+        loop {
+            match rtc.poll_output() {
+                Ok(Output::Transmit(t)) => self.out.transmits.push_back(Transmit {
+                    source: t.source,
+                    destination: t.destination,
+                    bytes: t.contents.into(),
+                }),
+                Ok(Output::Event(event)) => self.out.events.push(event),
+                Ok(Output::Timeout(at)) => {
+                    self.wake = at;
+                    return;
+                }
+                Err(_) => {
+                    self.failed = true;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Drain for Draining<'_> {
+    fn drain(&mut self, rtc: &mut Rtc) {
+        if self.failed || rtc.handle_input(Input::Timeout(self.now)).is_err() {
+            self.failed = true;
+            return;
+        }
+        self.poll(rtc);
+    }
+}

@@ -1,0 +1,163 @@
+//! The JSON API of channels and moments.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::App;
+use super::extract::{ChannelName, bearer, json};
+use super::problem::Problem;
+use crate::channel::{ChannelView, Handle, Message, MomentRequest, MomentView, PipelineView};
+use crate::session::Protocol;
+
+/// Body of a request for a moment.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMoment {
+    prompt: String,
+    duration_s: Option<f64>,
+    pipeline: Option<String>,
+}
+
+/// Body of a request to load a stage.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WarmUp {
+    pipeline: Option<String>,
+}
+
+/// All channels.
+#[derive(Debug, Serialize)]
+pub(super) struct Channels {
+    channels: Vec<ChannelView>,
+}
+
+/// `GET /v1/channels`.
+pub(super) async fn channels(
+    State(app): State<App>,
+    headers: HeaderMap,
+) -> Result<Json<Channels>, Problem> {
+    bearer(&headers, app.token_of(Protocol::Whep))?;
+    let mut channels = Vec::new();
+    for (_, handle) in app.channels.all() {
+        // A channel that ends meanwhile is no error of this request.
+        if let Ok(view) = handle.ask(Message::Look).await {
+            channels.push(view);
+        }
+    }
+    Ok(Json(Channels { channels }))
+}
+
+/// `GET /v1/channels/{channel}`.
+pub(super) async fn channel(
+    State(app): State<App>,
+    name: ChannelName,
+    headers: HeaderMap,
+) -> Result<Json<ChannelView>, Problem> {
+    bearer(&headers, app.token_of(Protocol::Whep))?;
+    Ok(Json(known(&app, &name)?.ask(Message::Look).await?))
+}
+
+/// `POST /v1/channels/{channel}/moments`.
+pub(super) async fn submit(
+    State(app): State<App>,
+    name: ChannelName,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<MomentView>), Problem> {
+    bearer(&headers, app.control_token())?;
+    let wanted: NewMoment = json(&app, &headers, body, false).await?;
+    let channel = known(&app, &name)?;
+    let duration = wanted.duration_s.map(seconds).transpose()?;
+    let request = MomentRequest {
+        prompt: wanted.prompt,
+        duration,
+        pipeline: wanted.pipeline,
+    };
+    let moment = channel
+        .ask(|reply| Message::Submit(request, reply))
+        .await??;
+    Ok((StatusCode::CREATED, Json(moment)))
+}
+
+/// `GET /v1/moments/{id}`.
+pub(super) async fn moment(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<MomentView>, Problem> {
+    bearer(&headers, app.token_of(Protocol::Whep))?;
+    Ok(Json(find(&app, &id).await?.1))
+}
+
+/// `POST /v1/moments/{id}/stop`.
+pub(super) async fn stop(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<MomentView>, Problem> {
+    bearer(&headers, app.control_token())?;
+    let (channel, _) = find(&app, &id).await?;
+    Ok(Json(channel.ask(|reply| Message::Stop(id, reply)).await??))
+}
+
+/// `POST /v1/channels/{channel}/warm`.
+pub(super) async fn warm(
+    State(app): State<App>,
+    name: ChannelName,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    bearer(&headers, app.control_token())?;
+    let wanted: WarmUp = json(&app, &headers, body, true).await?;
+    let pipeline = known(&app, &name)?
+        .ask(|reply| Message::Warm(wanted.pipeline, reply))
+        .await??;
+    Ok(accepted(&pipeline))
+}
+
+/// `POST /v1/channels/{channel}/cool`.
+pub(super) async fn cool(
+    State(app): State<App>,
+    name: ChannelName,
+    headers: HeaderMap,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    bearer(&headers, app.control_token())?;
+    let pipeline = known(&app, &name)?.ask(Message::Cool).await?;
+    Ok(accepted(&pipeline))
+}
+
+fn accepted(pipeline: &PipelineView) -> (StatusCode, Json<Value>) {
+    (StatusCode::ACCEPTED, Json(json!({ "pipeline": pipeline })))
+}
+
+fn known(app: &App, name: &ChannelName) -> Result<Handle, Problem> {
+    app.channels
+        .find(&name.0)
+        .ok_or_else(|| Problem::UnknownChannel(name.0.clone()))
+}
+
+async fn find(app: &App, id: &str) -> Result<(Handle, MomentView), Problem> {
+    for (_, handle) in app.channels.all() {
+        if let Ok(Some(view)) = handle
+            .ask(|reply| Message::Find(id.to_owned(), reply))
+            .await
+        {
+            return Ok((handle, view));
+        }
+    }
+    Err(Problem::UnknownMoment(id.chars().take(80).collect()))
+}
+
+fn seconds(value: f64) -> Result<Duration, Problem> {
+    Duration::try_from_secs_f64(value).map_err(|_| {
+        Problem::Json(format!(
+            "duration_s is {value}; accepted is a number of seconds"
+        ))
+    })
+}

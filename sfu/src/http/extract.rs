@@ -1,0 +1,137 @@
+//! What requests carry, checked: channel names, content types, bounded bodies, tokens.
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, header};
+use reverie_config::Secret;
+use serde::de::DeserializeOwned;
+
+use super::App;
+use super::problem::Problem;
+
+/// A channel name of the path: 1 to 64 of `A-Z a-z 0-9 _ -`.
+#[derive(Debug, Clone)]
+pub(super) struct ChannelName(pub(super) String);
+
+impl ChannelName {
+    pub(super) fn parse(name: &str) -> Result<Self, Problem> {
+        let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if (1..=64).contains(&name.len()) && name.bytes().all(legal) {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(Problem::ChannelName(name.to_owned()))
+        }
+    }
+}
+
+/// Reads `{channel}` and, where the route has it, `{id}`.
+#[derive(Debug, Clone, serde::Deserialize)]
+struct Names {
+    channel: String,
+}
+
+impl FromRequestParts<App> for ChannelName {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &App) -> Result<Self, Problem> {
+        let Path(names) = Path::<Names>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::ChannelName(parts.uri.path().to_owned()))?;
+        Self::parse(&names.channel)
+    }
+}
+
+/// Refuses a body that is not of type `accepted`; parameters such as a charset are allowed.
+pub(super) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Result<(), Problem> {
+    let got = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or_default();
+    let essence = got.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case(accepted) {
+        Ok(())
+    } else {
+        Err(Problem::MediaType {
+            got: got.to_owned(),
+            accepted,
+        })
+    }
+}
+
+/// The whole body as text, if it is not larger than allowed.
+pub(super) async fn text(app: &App, body: Body) -> Result<String, Problem> {
+    let limit = app.shared.config.http.max_body_bytes;
+    let bytes = axum::body::to_bytes(body, limit).await.map_err(|e| {
+        let source = std::error::Error::source(&e)
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        if source.contains("length limit") {
+            Problem::TooLarge { limit }
+        } else {
+            Problem::Unreadable("the body ended early".to_owned())
+        }
+    })?;
+    String::from_utf8(bytes.into())
+        .map_err(|_| Problem::Unreadable("the body is not UTF-8".to_owned()))
+}
+
+/// A JSON body; an empty one reads as `{}` where `optional`.
+pub(super) async fn json<T: DeserializeOwned>(
+    app: &App,
+    headers: &HeaderMap,
+    body: Body,
+    optional: bool,
+) -> Result<T, Problem> {
+    let text = text(app, body).await?;
+    let text = if optional && text.is_empty() {
+        "{}"
+    } else {
+        content_type(headers, "application/json")?;
+        &text
+    };
+    serde_json::from_str(text).map_err(|e| Problem::Json(e.to_string()))
+}
+
+/// Checks the bearer token of a request against the one that is configured; without one the door is open
+/// (the configuration allows that only on the loopback, or for watching if the operator says so).
+pub(super) fn bearer(headers: &HeaderMap, wanted: Option<&Secret>) -> Result<(), Problem> {
+    let Some(wanted) = wanted else { return Ok(()) };
+    let value = headers.get(header::AUTHORIZATION).ok_or(Problem::NoToken)?;
+    let value = value.to_str().map_err(|_| Problem::WrongToken)?;
+    let (scheme, token) = value.split_once(' ').ok_or(Problem::NoToken)?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(Problem::NoToken);
+    }
+    if wanted.matches(token.trim()) {
+        Ok(())
+    } else {
+        Err(Problem::WrongToken)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn channel_names_are_short_and_plain() {
+        for name in ["a", "Streamer_1-x", &"x".repeat(64)] {
+            assert!(ChannelName::parse(name).is_ok(), "{name}");
+        }
+        for name in ["", "a b", "../etc", "ä", &"x".repeat(65)] {
+            assert!(ChannelName::parse(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_content_type_may_have_parameters() {
+        let mut headers = HeaderMap::new();
+        assert!(content_type(&headers, "application/sdp").is_err());
+        headers.insert(
+            header::CONTENT_TYPE,
+            "Application/SDP; charset=utf-8".parse().expect("value"),
+        );
+        assert!(content_type(&headers, "application/sdp").is_ok());
+    }
+}

@@ -1,0 +1,224 @@
+//! The HTTP side: routes, what every answer carries, and the connection loop.
+
+mod api;
+mod events;
+mod extract;
+mod health;
+mod pages;
+mod problem;
+mod serve;
+mod signalling;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Path, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use futures_util::{Stream, StreamExt as _};
+use reverie_config::Secret;
+use tokio::sync::{Semaphore, watch};
+
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+pub(crate) use serve::serve;
+
+use crate::channel::{Channels, Shared};
+use crate::session::Protocol;
+use problem::Problem;
+use signalling::SessionPath;
+
+/// What handlers share. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) channels: Channels,
+    event_streams: Arc<Semaphore>,
+    next_shard: Arc<AtomicUsize>,
+    stopping: watch::Receiver<bool>,
+}
+
+impl App {
+    /// `stopping` turns true when the server takes no new sessions and ends its event streams.
+    pub(crate) fn new(channels: Channels, stopping: watch::Receiver<bool>) -> Self {
+        let shared = channels.shared.clone();
+        let event_streams = Arc::new(Semaphore::new(shared.config.http.max_event_streams));
+        Self {
+            shared,
+            channels,
+            event_streams,
+            next_shard: Arc::default(),
+            stopping,
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Viewers are spread over the shards in turn.
+    fn next_shard(&self) -> usize {
+        self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shared.shards.len()
+    }
+
+    /// The token that a protocol's requests need, if any.
+    fn token_of(&self, protocol: Protocol) -> Option<&Secret> {
+        let auth = &self.shared.config.auth;
+        match protocol {
+            Protocol::Whip => auth.publish_token.as_ref(),
+            Protocol::Whep if auth.public_watch => None,
+            Protocol::Whep => auth.watch_token.as_ref(),
+        }
+    }
+
+    fn control_token(&self) -> Option<&Secret> {
+        self.shared.config.auth.control_token.as_ref()
+    }
+
+    /// The stream, ended when the server stops.
+    fn until_stopped<S: Stream>(&self, stream: S) -> impl Stream<Item = S::Item> + use<S> {
+        let mut stopping = self.stopping.clone();
+        stream.take_until(async move {
+            // An error means that the server is gone already.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        })
+    }
+}
+
+/// Everything but `/metrics`.
+pub(crate) fn public(app: App) -> Router {
+    let signalling = Router::new()
+        .route("/whip/{channel}", get(no_content).post(signalling::publish))
+        .route("/whep/{channel}", get(no_content).post(signalling::watch))
+        .route("/whip/{channel}/{session}", session_routes(Protocol::Whip))
+        .route("/whep/{channel}/{session}", session_routes(Protocol::Whep))
+        .layer(middleware::map_response(accept_post));
+    Router::new()
+        .merge(signalling)
+        .route("/v1/channels", get(api::channels))
+        .route("/v1/channels/{channel}", get(api::channel))
+        .route("/v1/channels/{channel}/moments", post(api::submit))
+        .route("/v1/channels/{channel}/warm", post(api::warm))
+        .route("/v1/channels/{channel}/cool", post(api::cool))
+        .route("/v1/channels/{channel}/events", get(events::follow))
+        .route("/v1/moments/{id}", get(api::moment))
+        .route("/v1/moments/{id}/stop", post(api::stop))
+        .route("/", get(pages::index))
+        .route("/bridge/{channel}", get(pages::bridge))
+        .route("/watch/{channel}", get(pages::watch))
+        .route("/assets/{*path}", get(pages::asset))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/version", get(health::version))
+        .fallback(async || Problem::NoSuchPath)
+        .method_not_allowed_fallback(async || Problem::Method {
+            allowed: "the methods of the documentation",
+        })
+        .layer(cors(&app))
+        .layer(middleware::map_response(never_sniff))
+        .layer(middleware::from_fn_with_state(app.clone(), measure))
+        .with_state(app)
+}
+
+/// Only `/metrics`, for its own listener.
+pub(crate) fn metrics(app: App) -> Router {
+    Router::new()
+        .route("/metrics", get(health::metrics))
+        .fallback(async || Problem::NoSuchPath)
+        .with_state(app)
+}
+
+fn session_routes(protocol: Protocol) -> axum::routing::MethodRouter<App> {
+    get(no_content)
+        .patch(move |State(app): State<App>, Path(path): Path<SessionPath>, headers: HeaderMap, body: Body| {
+            signalling::trickle(protocol, app, path, headers, body)
+        })
+        .delete(move |State(app): State<App>, Path(path): Path<SessionPath>, headers: HeaderMap| async move {
+            signalling::end(protocol, &app, &path, &headers)
+        })
+}
+
+/// RFC 9725, section 4.1: GET and HEAD on endpoints and sessions succeed without content.
+async fn no_content() -> StatusCode {
+    StatusCode::NO_CONTENT
+}
+
+async fn accept_post(mut response: Response) -> Response {
+    response.headers_mut().insert(
+        HeaderName::from_static("accept-post"),
+        HeaderValue::from_static("application/sdp"),
+    );
+    response
+}
+
+async fn never_sniff(mut response: Response) -> Response {
+    response.headers_mut().insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    response
+}
+
+fn cors(app: &App) -> CorsLayer {
+    let origins = &app.shared.config.http.allowed_origins;
+    let allowed = if origins.iter().any(|o| o == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|o| HeaderValue::from_str(o).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([
+            Method::OPTIONS,
+            Method::GET,
+            Method::HEAD,
+            Method::POST,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::IF_MATCH,
+            HeaderName::from_static("last-event-id"),
+        ])
+        .expose_headers([
+            header::LOCATION,
+            header::ETAG,
+            header::LINK,
+            header::RETRY_AFTER,
+            HeaderName::from_static("accept-patch"),
+        ])
+        .max_age(std::time::Duration::from_secs(600))
+}
+
+/// Counts and times every request under its route, never under its path.
+async fn measure(
+    State(app): State<App>,
+    matched: Option<MatchedPath>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let route = matched
+        .as_ref()
+        .map_or("none", MatchedPath::as_str)
+        .to_owned();
+    let method = request.method().as_str().to_owned();
+    let start = Instant::now();
+    let response = next.run(request).await;
+    let metrics = &app.shared.metrics;
+    metrics
+        .http_seconds
+        .with_label_values(&[&route, &method])
+        .observe(start.elapsed().as_secs_f64());
+    metrics
+        .http_requests
+        .with_label_values(&[&route, &method, response.status().as_str()])
+        .inc();
+    response.into_response()
+}

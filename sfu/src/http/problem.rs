@@ -1,0 +1,249 @@
+//! Every error an HTTP client can get, and its status: the one table (RFC 9457 problem details).
+
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use crate::channel::{Busy, Full, Refused};
+use crate::engine::negotiate::Rejected;
+use crate::session::Entropy;
+
+/// Seconds after which an overloaded server may be asked again.
+const RETRY_AFTER: u32 = 2;
+
+/// What went wrong, with what would have been accepted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Problem {
+    ChannelName(String),
+    UnknownChannel(String),
+    UnknownSession,
+    UnknownMoment(String),
+    NoSuchPath,
+    Method { allowed: &'static str },
+    MediaType { got: String, accepted: &'static str },
+    TooLarge { limit: usize },
+    Unreadable(String),
+    Sdp(Rejected),
+    Fragment(String),
+    IceRestart,
+    Precondition { current: String },
+    NobodyPublishes(String),
+    NoToken,
+    WrongToken,
+    Json(String),
+    Moment(reverie_moments::Refused),
+    Pipeline(String),
+    Busy(String),
+    Draining,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+}
+
+impl Problem {
+    fn parts(&self) -> (StatusCode, &'static str, String) {
+        use StatusCode as S;
+        match self {
+            Self::ChannelName(name) => {
+                let name: String = name.chars().take(80).collect();
+                (
+                    S::BAD_REQUEST,
+                    "bad channel name",
+                    format!(
+                        "{name:?} is not a channel name; accepted are 1 to 64 of A-Z a-z 0-9 _ -"
+                    ),
+                )
+            }
+            Self::UnknownChannel(name) => (
+                S::NOT_FOUND,
+                "unknown channel",
+                format!(
+                    "there is no channel {name:?} now; it begins when somebody publishes to /whip/{name}"
+                ),
+            ),
+            Self::UnknownSession => (
+                S::NOT_FOUND,
+                "unknown session",
+                "the session does not exist or has ended".to_owned(),
+            ),
+            Self::UnknownMoment(id) => (
+                S::NOT_FOUND,
+                "unknown moment",
+                format!("there is no moment {id:?}, or it was forgotten"),
+            ),
+            Self::NoSuchPath => (
+                S::NOT_FOUND,
+                "not found",
+                "there is nothing at this path".to_owned(),
+            ),
+            Self::Method { allowed } => (
+                S::METHOD_NOT_ALLOWED,
+                "method not allowed",
+                format!("accepted are {allowed}"),
+            ),
+            Self::MediaType { got, accepted } => {
+                let got: String = got.chars().take(80).collect();
+                (
+                    S::UNSUPPORTED_MEDIA_TYPE,
+                    "unsupported media type",
+                    format!("Content-Type is {got:?}; accepted is {accepted}"),
+                )
+            }
+            Self::TooLarge { limit } => (
+                S::PAYLOAD_TOO_LARGE,
+                "body too large",
+                format!("at most {limit} bytes are accepted"),
+            ),
+            Self::Unreadable(why) => (S::BAD_REQUEST, "unreadable body", why.clone()),
+            Self::Sdp(rejected) => (
+                sdp_status(rejected),
+                "offer not accepted",
+                rejected.to_string(),
+            ),
+            Self::Fragment(why) => (S::BAD_REQUEST, "malformed trickle fragment", why.clone()),
+            Self::IceRestart => (
+                S::UNPROCESSABLE_ENTITY,
+                "no ICE restart",
+                "this session cannot restart ICE; end it with DELETE and POST a new offer"
+                    .to_owned(),
+            ),
+            Self::Precondition { current } => (
+                S::PRECONDITION_FAILED,
+                "the session changed",
+                format!("If-Match must be {current}"),
+            ),
+            Self::NobodyPublishes(name) => (
+                S::CONFLICT,
+                "nobody publishes",
+                format!(
+                    "channel {name:?} is not live; ask again, or POST with ?wait=1 for a session that starts by itself"
+                ),
+            ),
+            Self::NoToken => (
+                S::UNAUTHORIZED,
+                "no credentials",
+                "send Authorization: Bearer <token>".to_owned(),
+            ),
+            Self::WrongToken => (
+                S::FORBIDDEN,
+                "wrong credentials",
+                "the token is not valid for this".to_owned(),
+            ),
+            Self::Json(why) => (S::UNPROCESSABLE_ENTITY, "bad request body", why.clone()),
+            Self::Moment(refused) => (
+                moment_status(refused),
+                "moment refused",
+                refused.to_string(),
+            ),
+            Self::Pipeline(why) => (S::UNPROCESSABLE_ENTITY, "unknown pipeline", why.clone()),
+            Self::Busy(why) => (S::SERVICE_UNAVAILABLE, "overloaded", why.clone()),
+            Self::Draining => (
+                S::SERVICE_UNAVAILABLE,
+                "stopping",
+                "the server is stopping and takes no new sessions".to_owned(),
+            ),
+        }
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.parts().0
+    }
+}
+
+fn sdp_status(rejected: &Rejected) -> StatusCode {
+    match rejected {
+        Rejected::Malformed(_) => StatusCode::BAD_REQUEST,
+        Rejected::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        Rejected::Codec { .. } => StatusCode::NOT_ACCEPTABLE,
+    }
+}
+
+fn moment_status(refused: &reverie_moments::Refused) -> StatusCode {
+    use reverie_moments::Refused as R;
+    match refused {
+        R::Unknown { .. } => StatusCode::NOT_FOUND,
+        R::Offline | R::Ended { .. } | R::IdInUse { .. } => StatusCode::CONFLICT,
+        R::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, title, detail) = self.parts();
+        let body = Body {
+            r#type: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail: &detail,
+        };
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/problem+json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        match self {
+            Self::NoToken | Self::WrongToken => {
+                headers.insert(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static("Bearer realm=\"reverie\""),
+                );
+            }
+            Self::Busy(_) | Self::Draining | Self::NobodyPublishes(_) => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+            }
+            Self::Method { allowed } => {
+                headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+            }
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<Rejected> for Problem {
+    fn from(rejected: Rejected) -> Self {
+        Self::Sdp(rejected)
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::Moment(refused) => Self::Moment(refused),
+            Refused::Pipeline { .. } => Self::Pipeline(refused.to_string()),
+        }
+    }
+}
+
+impl From<Busy> for Problem {
+    fn from(busy: Busy) -> Self {
+        Self::Busy(busy.to_string())
+    }
+}
+
+impl From<crate::shard::Busy> for Problem {
+    fn from(busy: crate::shard::Busy) -> Self {
+        Self::Busy(busy.to_string())
+    }
+}
+
+impl From<Full> for Problem {
+    fn from(full: Full) -> Self {
+        Self::Busy(full.to_string())
+    }
+}
+
+impl From<Entropy> for Problem {
+    fn from(entropy: Entropy) -> Self {
+        Self::Busy(entropy.to_string())
+    }
+}

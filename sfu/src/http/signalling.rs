@@ -1,0 +1,286 @@
+//! WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep): sessions as HTTP resources.
+
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+
+use super::App;
+use super::extract::{ChannelName, bearer, content_type, text};
+use super::problem::Problem;
+use crate::channel::{Handle, Joined, Message};
+use crate::engine::negotiate::{self, Side};
+use crate::engine::packet::Kind;
+use crate::engine::sdp::{self, Fragment, Summary};
+use crate::engine::{CloseReason, Command};
+use crate::session::{Protocol, Session, random_name};
+
+const SDP: &str = "application/sdp";
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+/// Query of a WHEP request.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Watch {
+    /// `1`: accept now and start when somebody publishes.
+    #[serde(default)]
+    wait: Option<String>,
+}
+
+/// `POST /whip/{channel}`.
+pub(super) async fn publish(
+    State(app): State<App>,
+    name: Result<ChannelName, Problem>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let result = publish_inner(&app, name, &headers, body).await;
+    count(&app, Protocol::Whip, &result);
+    result
+}
+
+async fn publish_inner(
+    app: &App,
+    name: Result<ChannelName, Problem>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    bearer(headers, app.token_of(Protocol::Whip))?;
+    let ChannelName(name) = name?;
+    let offer = offer(app, headers, body).await?;
+    let channel = app.channels.open(&name)?;
+    let ticket = channel.ask(Message::Publish).await?;
+    let side = Side::Publish {
+        generation: ticket.generation,
+        epoch: ticket.epoch,
+    };
+    let home = channel.home;
+    accept(app, &name, &channel, home, Protocol::Whip, side, &offer)
+}
+
+/// `POST /whep/{channel}`.
+pub(super) async fn watch(
+    State(app): State<App>,
+    name: Result<ChannelName, Problem>,
+    query: Result<Query<Watch>, axum::extract::rejection::QueryRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let wait = query.is_ok_and(|Query(q)| q.wait.is_some_and(|w| w == "1" || w == "true"));
+    let result = watch_inner(&app, name, wait, &headers, body).await;
+    count(&app, Protocol::Whep, &result);
+    result
+}
+
+async fn watch_inner(
+    app: &App,
+    name: Result<ChannelName, Problem>,
+    wait: bool,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    bearer(headers, app.token_of(Protocol::Whep))?;
+    let ChannelName(name) = name?;
+    let offer = offer(app, headers, body).await?;
+    let channel = if wait {
+        app.channels.open(&name)?
+    } else {
+        let channel = app
+            .channels
+            .find(&name)
+            .ok_or_else(|| Problem::NobodyPublishes(name.clone()))?;
+        if !channel.ask(Message::IsLive).await? {
+            return Err(Problem::NobodyPublishes(name));
+        }
+        channel
+    };
+    let shard = app.next_shard();
+    accept(
+        app,
+        &name,
+        &channel,
+        shard,
+        Protocol::Whep,
+        Side::Watch,
+        &offer,
+    )
+}
+
+async fn offer(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
+    content_type(headers, SDP)?;
+    if app.is_draining() {
+        return Err(Problem::Draining);
+    }
+    let limit = app.shared.config.media.max_sessions;
+    if app.shared.sessions.len() >= limit {
+        return Err(Problem::Busy(format!(
+            "there are already {limit} sessions, the most this server keeps"
+        )));
+    }
+    text(app, body).await
+}
+
+/// Negotiates, hands the peer to its shard, and makes the session's URL.
+fn accept(
+    app: &App,
+    name: &str,
+    channel: &Handle,
+    shard: usize,
+    protocol: Protocol,
+    side: Side,
+    offer: &str,
+) -> Result<Response, Problem> {
+    let sessions = &app.shared.sessions;
+    let identity = sessions.identity(channel.stream)?;
+    let id = identity.peer;
+    let target = &app.shared.shards[shard];
+    let (peer, answer) = negotiate::accept(&target.terms, identity, side, offer, Instant::now())?;
+    let etag = format!("\"{}\"", random_name(8)?);
+    let session = Session {
+        protocol,
+        channel: name.to_owned(),
+        peer: id,
+        shard,
+        etag: etag.clone(),
+        remote_ufrag: sdp::ufrag(offer).map(str::to_owned),
+    };
+    let summary = Summary::read(&answer);
+    let has = |kind| summary.of(kind).next().is_some();
+    let url_id = sessions.insert(session)?;
+    // The channel must know the session before the shard can report on it.
+    let joined = Joined {
+        peer: id,
+        protocol,
+        audio: has(Kind::Audio),
+        video: has(Kind::Video),
+    };
+    let handed = channel
+        .tell(Message::Joined(joined))
+        .map_err(Problem::from)
+        .and_then(|()| Ok(target.handle.send(Command::Add(Box::new(peer)))?));
+    if let Err(problem) = handed {
+        sessions.remove(&url_id);
+        let ended = crate::engine::Event::Closed(id, CloseReason::Shutdown);
+        // If even this finds no room the channel is being torn down.
+        let _ = channel.tell(Message::Engine(ended));
+        return Err(problem);
+    }
+    created(protocol, name, &url_id, &etag, answer)
+}
+
+fn created(
+    protocol: Protocol,
+    name: &str,
+    id: &str,
+    etag: &str,
+    answer: String,
+) -> Result<Response, Problem> {
+    let location = format!("/{}/{name}/{id}", protocol.name());
+    let header = |text: &str| {
+        HeaderValue::from_str(text).map_err(|_| Problem::Unreadable("not a header".to_owned()))
+    };
+    let mut response = (StatusCode::CREATED, answer).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(SDP));
+    headers.insert(header::LOCATION, header(&location)?);
+    headers.insert(header::ETAG, header(etag)?);
+    headers.insert(
+        HeaderName::from_static("accept-patch"),
+        HeaderValue::from_static(FRAGMENT),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if protocol == Protocol::Whip {
+        let playback = format!("</whep/{name}>; rel=\"urn:ietf:params:whip:whep\"");
+        headers.insert(header::LINK, header(&playback)?);
+    }
+    Ok(response)
+}
+
+/// Path of a session URL.
+#[derive(Debug, Deserialize)]
+pub(super) struct SessionPath {
+    channel: String,
+    session: String,
+}
+
+/// `PATCH` on a session: trickled candidates (RFC 8840).
+pub(super) async fn trickle(
+    protocol: Protocol,
+    app: App,
+    path: SessionPath,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<StatusCode, Problem> {
+    let session = find(&app, protocol, &path, &headers)?;
+    content_type(&headers, FRAGMENT)?;
+    if let Some(wanted) = headers.get(header::IF_MATCH)
+        && wanted.as_bytes() != session.etag.as_bytes()
+        && wanted.as_bytes() != b"*"
+    {
+        return Err(Problem::Precondition {
+            current: session.etag,
+        });
+    }
+    let fragment = Fragment::read(&text(&app, body).await?).map_err(Problem::Fragment)?;
+    let restarts = fragment
+        .ufrag
+        .as_ref()
+        .is_some_and(|new| session.remote_ufrag.as_ref() != Some(new));
+    if restarts {
+        return Err(Problem::IceRestart);
+    }
+    if !fragment.candidates.is_empty() {
+        let command = Command::Candidates(session.peer, fragment.candidates);
+        app.shared.shards[session.shard].handle.send(command)?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE` on a session; a second one finds nothing.
+pub(super) fn end(
+    protocol: Protocol,
+    app: &App,
+    path: &SessionPath,
+    headers: &HeaderMap,
+) -> Result<StatusCode, Problem> {
+    let session = find(app, protocol, path, headers)?;
+    app.shared.shards[session.shard]
+        .handle
+        .send(Command::Close(session.peer, CloseReason::Deleted))?;
+    app.shared.sessions.remove(&path.session);
+    Ok(StatusCode::OK)
+}
+
+fn find(
+    app: &App,
+    protocol: Protocol,
+    path: &SessionPath,
+    headers: &HeaderMap,
+) -> Result<Session, Problem> {
+    bearer(headers, app.token_of(protocol))?;
+    let session = app
+        .shared
+        .sessions
+        .find(&path.session)
+        .ok_or(Problem::UnknownSession)?;
+    if session.protocol == protocol && session.channel == path.channel {
+        Ok(session)
+    } else {
+        Err(Problem::UnknownSession)
+    }
+}
+
+fn count(app: &App, protocol: Protocol, result: &Result<Response, Problem>) {
+    let result = match result {
+        Ok(_) => "created",
+        Err(problem) if problem.status().is_server_error() => "overloaded",
+        Err(_) => "refused",
+    };
+    app.shared
+        .metrics
+        .sessions
+        .with_label_values(&[protocol.name(), result])
+        .inc();
+}

@@ -1,0 +1,18 @@
+//! Reverie: a WHIP/WHEP media server with a live stage between camera and viewers.
+//!
+//! [`Server::start`] binds and runs everything; the way of a picture is described in ARCHITECTURE.md.
+
+#![forbid(unsafe_code)]
+
+mod channel;
+pub mod cli;
+pub mod engine;
+mod http;
+pub mod metrics;
+mod server;
+mod session;
+pub mod shard;
+pub mod stages;
+mod telemetry;
+
+pub use server::{Running, Server, StartError};

@@ -1,0 +1,287 @@
+//! Every metric of the server, in base units; the only place that knows the metrics library.
+//!
+//! Names carry no channel, user or session: one server has a fixed number of series.
+
+use std::time::Duration;
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::engine::{self, CloseReason, Stats};
+use crate::shard::SocketCounts;
+
+const FAST: &[f64] = &[
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
+];
+const SLOW: &[f64] = &[
+    0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 28_800.0,
+];
+const STAGE: &[f64] = &[
+    0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
+];
+
+/// See the module. Cheap to share behind an `Arc`.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// 1 while the server stops.
+    pub(crate) draining: IntGauge,
+    /// Channels by state.
+    pub(crate) streams: IntGaugeVec,
+    pub(crate) publishers: IntGauge,
+    pub(crate) subscribers: IntGauge,
+    pub(crate) sessions: IntCounterVec,
+    session_closes: IntCounterVec,
+    session_setup: HistogramVec,
+    pub(crate) session_duration: HistogramVec,
+    pub(crate) first_picture: Histogram,
+    rtp_packets: IntCounterVec,
+    rtp_bytes: IntCounterVec,
+    rtp_refused: IntCounter,
+    rtcp_feedback: IntCounterVec,
+    jitter: Histogram,
+    rtt: HistogramVec,
+    loss: HistogramVec,
+    forward_latency: HistogramVec,
+    datagrams: IntCounterVec,
+    send_calls: IntCounter,
+    peer_panics: IntCounter,
+    pub(crate) frames: IntCounterVec,
+    pub(crate) frames_dropped: IntCounterVec,
+    pub(crate) stage_seconds: HistogramVec,
+    pub(crate) pipeline_latency: Histogram,
+    pub(crate) pipelines: IntGaugeVec,
+    pub(crate) pipeline_load: HistogramVec,
+    pub(crate) pipeline_capacity: IntGauge,
+    pub(crate) moments: IntGaugeVec,
+    pub(crate) moment_transitions: IntCounterVec,
+    pub(crate) event_streams: IntGaugeVec,
+    pub(crate) http_requests: IntCounterVec,
+    pub(crate) http_seconds: HistogramVec,
+}
+
+/// Registers what it makes; names are constants, so a refusal is a programming error.
+struct Maker(Registry);
+
+impl Maker {
+    fn keep<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect("metric names and labels are valid constants");
+        self.0
+            .register(Box::new(collector.clone()))
+            .expect("metric names are unique constants");
+        collector
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.keep(IntCounter::with_opts(Opts::new(prefixed(name), help)))
+    }
+
+    fn counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.keep(IntCounterVec::new(Opts::new(prefixed(name), help), labels))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.keep(IntGauge::with_opts(Opts::new(prefixed(name), help)))
+    }
+
+    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+        self.keep(IntGaugeVec::new(Opts::new(prefixed(name), help), labels))
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.keep(Histogram::with_opts(
+            HistogramOpts::new(prefixed(name), help).buckets(buckets.to_vec()),
+        ))
+    }
+
+    fn histograms(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+        self.keep(HistogramVec::new(
+            HistogramOpts::new(prefixed(name), help).buckets(buckets.to_vec()),
+            labels,
+        ))
+    }
+}
+
+fn prefixed(name: &str) -> String {
+    format!("reverie_{name}")
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All metrics, at zero.
+    #[must_use]
+    pub fn new() -> Self {
+        let m = Maker(Registry::new());
+        let build = m.gauges(
+            "build_info",
+            "Always 1; the version is the label.",
+            &["version"],
+        );
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        Self {
+            draining: m.gauge("node_draining", "1 while the server refuses new sessions because it stops."),
+            streams: m.gauges("streams", "Channels by state.", &["state"]),
+            publishers: m.gauge("publishers", "Connected WHIP sessions."),
+            subscribers: m.gauge("subscribers", "Connected WHEP sessions."),
+            sessions: m.counters("sessions_total", "Session requests by result.", &["protocol", "result"]),
+            session_closes: m.counters("session_closes_total", "Ended sessions by reason.", &["protocol", "reason"]),
+            session_setup: m.histograms("session_setup_seconds", "From the offer to the finished DTLS handshake.", &["protocol"], SLOW),
+            session_duration: m.histograms("session_duration_seconds", "Life of ended sessions.", &["protocol"], SLOW),
+            first_picture: m.histogram("first_picture_seconds", "From a WHEP offer to the first picture sent.", SLOW),
+            rtp_packets: m.counters("rtp_packets_total", "Media packets.", &["direction", "kind"]),
+            rtp_bytes: m.counters("rtp_bytes_total", "Bytes of RTP payload.", &["direction", "kind"]),
+            rtp_refused: m.counter("rtp_packets_refused_total", "Packets of publishers that are not H264."),
+            rtcp_feedback: m.counters("rtcp_feedback_total", "Feedback messages.", &["direction", "type"]),
+            jitter: m.histogram("rtp_jitter_seconds", "Interarrival jitter of publishers' tracks.", FAST),
+            rtt: m.histograms("rtt_seconds", "Round trip time of sessions.", &["protocol"], FAST),
+            loss: m.histograms("rtp_loss_ratio", "Share of packets lost between reports.", &["protocol"], &[0.0, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]),
+            forward_latency: m.histograms("forward_latency_seconds", "From reading a packet to having written its last copy, mean of an export interval.", &["kind"], FAST),
+            datagrams: m.counters("datagrams_total", "UDP datagrams.", &["direction", "result"]),
+            send_calls: m.counter("datagram_send_calls_total", "System calls that sent datagrams."),
+            peer_panics: m.counter("peer_panics_total", "Sessions ended by a bug in their engine."),
+            frames: m.counters("frames_total", "Frames through a pipeline.", &["stage", "backend", "result"]),
+            frames_dropped: m.counters("frames_dropped_total", "Frames or units dropped.", &["stage", "reason"]),
+            stage_seconds: m.histograms("stage_seconds", "Time one frame takes in one part of a pipeline.", &["stage"], STAGE),
+            pipeline_latency: m.histogram("pipeline_latency_seconds", "From the frame's arrival to its styled unit.", STAGE),
+            pipelines: m.gauges("pipelines", "Pipelines by state.", &["state"]),
+            pipeline_load: m.histograms("pipeline_load_seconds", "Time to load a stage.", &["model"], SLOW),
+            pipeline_capacity: m.gauge("pipeline_capacity", "Pipelines that may be loaded at once."),
+            moments: m.gauges("moments", "Moments that have not ended, by state.", &["state"]),
+            moment_transitions: m.counters("moment_transitions_total", "Changes of moments.", &["from", "to", "reason"]),
+            event_streams: m.gauges("events_connections", "Open event streams.", &["transport"]),
+            http_requests: m.counters("http_requests_total", "HTTP requests.", &["route", "method", "code"]),
+            http_seconds: m.histograms("http_request_duration_seconds", "Time to answer an HTTP request.", &["route", "method"], FAST),
+            registry: m.0,
+        }
+    }
+
+    /// The text exposition format, version 0.0.4.
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut out = Vec::new();
+        TextEncoder::new()
+            .encode(&self.registry.gather(), &mut out)
+            .expect("writing to memory cannot fail and all families are consistent");
+        String::from_utf8(out).expect("the exposition format is UTF-8")
+    }
+
+    pub(crate) fn connected(&self, protocol: &str, took: Duration) {
+        self.session_setup
+            .with_label_values(&[protocol])
+            .observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn closed(&self, protocol: &str, reason: CloseReason) {
+        self.session_closes
+            .with_label_values(&[protocol, reason.name()])
+            .inc();
+    }
+
+    pub(crate) fn stats(&self, protocol: &str, stats: &Stats) {
+        if let Some(rtt) = stats.rtt {
+            self.rtt
+                .with_label_values(&[protocol])
+                .observe(rtt.as_secs_f64());
+        }
+        if let Some(jitter) = stats.jitter {
+            self.jitter.observe(jitter.as_secs_f64());
+        }
+        if let Some(loss) = stats.loss {
+            self.loss
+                .with_label_values(&[protocol])
+                .observe(f64::from(loss));
+        }
+    }
+
+    /// Feedback counted since the last sample of a session.
+    pub(crate) fn feedback(&self, direction: &str, kind: &str, count: u64) {
+        self.rtcp_feedback
+            .with_label_values(&[direction, kind])
+            .inc_by(count);
+    }
+
+    /// What one shard exports to.
+    #[must_use]
+    pub fn shard(self: &std::sync::Arc<Self>) -> ShardMetrics {
+        ShardMetrics {
+            metrics: self.clone(),
+            engine: engine::Counts::default(),
+            socket: SocketCounts::default(),
+        }
+    }
+}
+
+/// Turns a shard's plain counts into counters.
+#[derive(Debug)]
+pub struct ShardMetrics {
+    metrics: std::sync::Arc<Metrics>,
+    engine: engine::Counts,
+    socket: SocketCounts,
+}
+
+impl ShardMetrics {
+    /// Adds what was counted since the last call.
+    pub(crate) fn export(&mut self, engine: &engine::Counts, socket: SocketCounts) {
+        let (m, was) = (&self.metrics, &self.engine);
+        for (i, kind) in ["audio", "video"].into_iter().enumerate() {
+            m.rtp_packets
+                .with_label_values(&["in", kind])
+                .inc_by(engine.received[i] - was.received[i]);
+            m.rtp_packets
+                .with_label_values(&["out", kind])
+                .inc_by(engine.sent[i] - was.sent[i]);
+            m.rtp_bytes
+                .with_label_values(&["in", kind])
+                .inc_by(engine.received_bytes[i] - was.received_bytes[i]);
+            m.rtp_bytes
+                .with_label_values(&["out", kind])
+                .inc_by(engine.sent_bytes[i] - was.sent_bytes[i]);
+        }
+        m.rtp_refused.inc_by(engine.refused - was.refused);
+        m.peer_panics.inc_by(engine.panics - was.panics);
+        m.feedback("out", "pli", engine.keyframes_asked - was.keyframes_asked);
+        m.feedback("in", "pli", engine.keyframes_wanted - was.keyframes_wanted);
+        let forwards = engine.forwards - was.forwards;
+        if forwards > 0 {
+            // Truncation to f64 is far below the resolution of the histogram.
+            #[allow(clippy::cast_precision_loss)]
+            let mean = (engine.forward_nanos - was.forward_nanos) as f64 / forwards as f64 / 1e9;
+            m.forward_latency.with_label_values(&["all"]).observe(mean);
+        }
+        let before = self.socket;
+        m.datagrams
+            .with_label_values(&["in", "read"])
+            .inc_by(socket.received - before.received);
+        m.datagrams
+            .with_label_values(&["in", "stray"])
+            .inc_by(engine.stray - was.stray);
+        m.datagrams
+            .with_label_values(&["out", "sent"])
+            .inc_by(socket.sent - before.sent);
+        m.datagrams
+            .with_label_values(&["out", "refused"])
+            .inc_by(socket.send_errors - before.send_errors);
+        m.send_calls.inc_by(socket.sends - before.sends);
+        self.engine = *engine;
+        self.socket = socket;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_server_already_exposes_its_build() {
+        let text = Metrics::new().render();
+        assert!(text.contains("reverie_build_info{version="), "{text}");
+    }
+}

@@ -1,0 +1,288 @@
+//! The server as a value: bind everything, start everything, stop everything.
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use reverie_config::Config;
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinHandle as Task;
+
+use crate::channel::{Channels, Shard, Shared};
+use crate::engine::negotiate::{Certificate, Terms};
+use crate::engine::{CloseReason, Command, Limits};
+use crate::http::{self, App};
+use crate::metrics::Metrics;
+use crate::session::Sessions;
+use crate::shard::Bound;
+use crate::stages::Stages;
+
+/// Events of the shards that wait for their channels.
+const EVENTS: usize = 4096;
+
+/// Why the server did not start. Nothing is left running.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address cannot be bound.
+    #[error("cannot bind `{key}` = {address}: {error}")]
+    Bind {
+        /// Key of the configuration.
+        key: &'static str,
+        /// Its value.
+        address: SocketAddr,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The configured stage does not exist.
+    #[error(
+        "`pipeline.default` = {name:?} is not a pipeline of this build; available are: {known}"
+    )]
+    UnknownPipeline {
+        /// Its value.
+        name: String,
+        /// What there is.
+        known: String,
+    },
+    /// The crypto library made no certificate.
+    #[error("cannot make a DTLS certificate")]
+    Certificate,
+    /// A thread cannot be started.
+    #[error("cannot start a media thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Starts servers.
+#[derive(Debug, Default)]
+pub struct Server;
+
+impl Server {
+    /// Binds and starts a server with the stages of this build. Must be called inside a tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] names the key that is at fault.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        Self::start_with(config, Stages::default()).await
+    }
+
+    /// Like [`Self::start`], with other stages.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::start`].
+    pub async fn start_with(config: Config, stages: Stages) -> Result<Running, StartError> {
+        check_pipeline(&config, &stages)?;
+        let http = bind(config.http.listen, "http.listen").await?;
+        let metrics_listener = bind(config.metrics.listen, "metrics.listen").await?;
+        let bound = bind_shards(&config)?;
+        let metrics = Arc::new(Metrics::new());
+        let (threads, shards, media, events) = start_shards(&config, bound, &metrics)?;
+
+        let capacity = config.pipeline.max_active;
+        metrics
+            .pipeline_capacity
+            .set(i64::try_from(capacity).unwrap_or(i64::MAX));
+        let grace = config.http.shutdown_grace;
+        let capacity = Arc::new(Semaphore::new(capacity));
+        let shared = Arc::new(Shared {
+            config,
+            metrics,
+            shards,
+            stages,
+            capacity,
+            sessions: Sessions::default(),
+        });
+        let channels = Channels::new(shared);
+        let router = tokio::spawn(channels.clone().route(events));
+        let (stop, stopping) = watch::channel(false);
+        let app = App::new(channels, stopping.clone());
+        let addresses = (
+            address(&http, "http.listen")?,
+            address(&metrics_listener, "metrics.listen")?,
+        );
+        let pages = tokio::spawn(http::serve(
+            http,
+            http::public(app.clone()),
+            stopped(stopping.clone()),
+            grace,
+        ));
+        let scrapes = tokio::spawn(http::serve(
+            metrics_listener,
+            http::metrics(app.clone()),
+            stopped(stopping),
+            grace,
+        ));
+        Ok(Running {
+            http: addresses.0,
+            metrics: addresses.1,
+            media,
+            app,
+            stop,
+            threads,
+            tasks: vec![pages, scrapes],
+            _router: router,
+        })
+    }
+}
+
+/// A server that runs.
+pub struct Running {
+    /// Where HTTP listens.
+    pub http: SocketAddr,
+    /// Where `/metrics` listens.
+    pub metrics: SocketAddr,
+    /// Where each media shard listens.
+    pub media: Vec<SocketAddr>,
+    app: App,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+    tasks: Vec<Task<()>>,
+    _router: Task<()>,
+}
+
+impl Running {
+    /// Refuses new sessions, closes those that run, lets requests finish, and returns when all of it is done.
+    pub async fn stop(self) {
+        let shared = self.app.shared.clone();
+        shared.metrics.draining.set(1);
+        // Receivers live as long as the tasks.
+        let _ = self.stop.send(true);
+        for shard in &shared.shards {
+            if shard
+                .handle
+                .send(Command::CloseAll(CloseReason::Shutdown))
+                .is_err()
+            {
+                tracing::error!("a media thread is too far behind to be told to stop");
+            }
+        }
+        for task in self.tasks {
+            // A panic of a connection was logged where it happened.
+            let _ = task.await;
+        }
+        let threads = self.threads;
+        let joined =
+            tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
+        let _ = joined.await;
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("http", &self.http)
+            .field("media", &self.media)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_pipeline(config: &Config, stages: &Stages) -> Result<(), StartError> {
+    let name = &config.pipeline.default;
+    if stages.knows(name) {
+        return Ok(());
+    }
+    let known = stages.names().collect::<Vec<_>>().join(", ");
+    Err(StartError::UnknownPipeline {
+        name: name.clone(),
+        known,
+    })
+}
+
+async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|error| StartError::Bind {
+            key,
+            address,
+            error,
+        })
+}
+
+fn address(listener: &TcpListener, key: &'static str) -> Result<SocketAddr, StartError> {
+    listener.local_addr().map_err(|error| StartError::Bind {
+        key,
+        address: SocketAddr::from(([0, 0, 0, 0], 0)),
+        error,
+    })
+}
+
+fn bind_shards(config: &Config) -> Result<Vec<Bound>, StartError> {
+    let base = config.media.listen;
+    (0..config.media.shards.get())
+        .map(|i| {
+            let mut address = base;
+            if base.port() != 0 {
+                // The configuration is refused if the last port would not fit.
+                address.set_port(
+                    base.port()
+                        .saturating_add(u16::try_from(i).unwrap_or(u16::MAX)),
+                );
+            }
+            Bound::new(address, &config.media.advertise).map_err(|error| StartError::Bind {
+                key: "media.listen",
+                address,
+                error,
+            })
+        })
+        .collect()
+}
+
+type Started = (
+    Vec<JoinHandle<()>>,
+    Vec<Shard>,
+    Vec<SocketAddr>,
+    mpsc::Receiver<(crate::engine::ids::StreamId, crate::engine::Event)>,
+);
+
+fn start_shards(
+    config: &Config,
+    bound: Vec<Bound>,
+    metrics: &Arc<Metrics>,
+) -> Result<Started, StartError> {
+    let certificate = Certificate::generate().ok_or(StartError::Certificate)?;
+    let limits = Limits {
+        keyframe_interval: config.media.keyframe_request_interval,
+    };
+    let handles: Vec<_> = bound.iter().map(Bound::handle).collect();
+    let (events, received) = mpsc::channel(EVENTS);
+    let (mut threads, mut shards, mut media) = (Vec::new(), Vec::new(), Vec::new());
+    for (i, shard) in bound.into_iter().enumerate() {
+        let local = shard.local().map_err(StartError::Thread)?;
+        let terms = Terms {
+            candidates: shard.candidates().into(),
+            certificate: certificate.clone(),
+            setup_timeout: config.media.setup_timeout,
+            publisher_silence: config.media.publisher_silence,
+            viewer_silence: config.media.viewer_silence,
+        };
+        tracing::info!(shard = i, udp = %local, candidates = ?terms.candidates, "media");
+        let neighbours = handles
+            .iter()
+            .enumerate()
+            .filter(|(j, _)| *j != i)
+            .map(|(_, h)| h.clone())
+            .collect();
+        shards.push(Shard {
+            handle: shard.handle(),
+            terms,
+        });
+        media.push(local);
+        let thread = shard
+            .start(i, limits, neighbours, events.clone(), metrics.shard())
+            .map_err(StartError::Thread)?;
+        threads.push(thread);
+    }
+    Ok((threads, shards, media, received))
+}
+
+fn stopped(mut stopping: watch::Receiver<bool>) -> impl Future<Output = ()> {
+    async move {
+        // An error means that the server is gone already.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+    }
+}

@@ -1,0 +1,126 @@
+//! The URLs of running WHIP and WHEP sessions.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::engine::ids::{PeerId, StreamId};
+use crate::engine::negotiate::Identity;
+
+/// Which protocol a session speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Protocol {
+    /// RFC 9725.
+    Whip,
+    /// draft-ietf-wish-whep.
+    Whep,
+}
+
+impl Protocol {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Whip => "whip",
+            Self::Whep => "whep",
+        }
+    }
+}
+
+/// A session as its URL knows it.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) protocol: Protocol,
+    pub(crate) channel: String,
+    pub(crate) peer: PeerId,
+    pub(crate) shard: usize,
+    /// Strong entity tag, with its quotes (RFC 9110, section 8.8.3).
+    pub(crate) etag: String,
+    /// The client's ICE user fragment; another one in a PATCH asks for an ICE restart.
+    pub(crate) remote_ufrag: Option<String>,
+}
+
+/// All sessions of the server.
+#[derive(Debug, Default)]
+pub(crate) struct Sessions {
+    map: Mutex<Map>,
+    next_peer: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Map {
+    by_id: HashMap<String, Session>,
+    by_peer: HashMap<PeerId, String>,
+}
+
+impl Sessions {
+    pub(crate) fn len(&self) -> usize {
+        self.lock().by_id.len()
+    }
+
+    /// Keeps a session under an unguessable id, which is returned.
+    pub(crate) fn insert(&self, session: Session) -> Result<String, Entropy> {
+        let id = random_name(16)?;
+        let mut map = self.lock();
+        map.by_peer.insert(session.peer, id.clone());
+        map.by_id.insert(id.clone(), session);
+        Ok(id)
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<Session> {
+        self.lock().by_id.get(id).cloned()
+    }
+
+    /// The shard that a peer is on.
+    pub(crate) fn shard_of(&self, peer: PeerId) -> Option<usize> {
+        let map = self.lock();
+        map.by_peer
+            .get(&peer)
+            .and_then(|id| map.by_id.get(id))
+            .map(|s| s.shard)
+    }
+
+    pub(crate) fn remove(&self, id: &str) -> Option<Session> {
+        let mut map = self.lock();
+        let session = map.by_id.remove(id)?;
+        map.by_peer.remove(&session.peer);
+        Some(session)
+    }
+
+    pub(crate) fn remove_peer(&self, peer: PeerId) {
+        let mut map = self.lock();
+        if let Some(id) = map.by_peer.remove(&peer) {
+            map.by_id.remove(&id);
+        }
+    }
+
+    /// Names and random numbers for a new peer of a stream.
+    pub(crate) fn identity(&self, stream: StreamId) -> Result<Identity, Entropy> {
+        let mut random = [0; 6];
+        getrandom::fill(&mut random).map_err(|_| Entropy)?;
+        let [a, b, c, d, e, f] = random;
+        Ok(Identity {
+            peer: PeerId(self.next_peer.fetch_add(1, Ordering::Relaxed)),
+            stream,
+            ufrag: random_name(6)?,
+            pwd: random_name(16)?,
+            first_seq: u16::from_be_bytes([a, b]),
+            first_timestamp: u32::from_be_bytes([c, d, e, f]),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Map> {
+        // Nothing is computed under the lock, so a poisoned map is still whole.
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The system has no randomness to give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the system gave no random bytes")]
+pub(crate) struct Entropy;
+
+/// `bytes` random bytes in hexadecimal.
+pub(crate) fn random_name(bytes: usize) -> Result<String, Entropy> {
+    let mut random = vec![0; bytes];
+    getrandom::fill(&mut random).map_err(|_| Entropy)?;
+    Ok(random.iter().map(|b| format!("{b:02x}")).collect())
+}
