@@ -1,0 +1,156 @@
+/**
+ * Requests to the server with the right token, and its answers: JSON, or an error read from problem+json (RFC 9457).
+ */
+
+import { apiPath } from './route.js';
+import { tokens } from './token.js';
+
+/** @typedef {import('./token.js').Scope} Scope */
+/** @typedef {'queued' | 'warming' | 'active' | 'completed' | 'failed' | 'cancelled' | 'expired'} MomentState */
+/**
+ * A prompt shown to everybody for a while. Times are milliseconds since 1970 on the server's clock.
+ * @typedef {object} Moment
+ * @property {string} id
+ * @property {string} channel
+ * @property {string} prompt
+ * @property {string} pipeline
+ * @property {MomentState} state
+ * @property {number} duration_s
+ * @property {number} version grows with every change of this moment
+ * @property {number | null} position place in the queue, from 1
+ * @property {number} created_at
+ * @property {number | null} active_at
+ * @property {number | null} ends_at
+ * @property {number | null} ended_at
+ * @property {string | null} reason why it ended, when it did not just complete
+ */
+/** @typedef {'cold' | 'loading' | 'warm' | 'active' | 'error'} PipelineState */
+/** @typedef {{ state: PipelineState, name: string | null, reason: string | null }} Pipeline */
+/**
+ * @typedef {object} Channel
+ * @property {string} channel
+ * @property {boolean} live
+ * @property {number} viewers
+ * @property {boolean} audio
+ * @property {boolean} video
+ * @property {number} event number of the last event this state includes
+ * @property {Pipeline} pipeline
+ * @property {string[]} pipelines
+ * @property {string} default_pipeline
+ * @property {Moment | null} moment the warming or active one
+ * @property {Moment[]} queue
+ * @property {Moment | null} last the one that ended most recently
+ */
+
+/** A refused or failed request; `message` is fit to be shown. */
+export class ApiError extends Error {
+  /**
+   * @param {number} status HTTP status, 0 when no answer came
+   * @param {string} message
+   * @param {number | null} [retryAfterMs] what Retry-After asked for
+   */
+  constructor(status, message, retryAfterMs = null) {
+    super(message);
+    this.name = 'ApiError';
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+  }
+
+  /** True when another token could help. */
+  get isDenied() {
+    return this.status === 401 || this.status === 403;
+  }
+}
+
+/** The error a response stands for. @param {Response} response @returns {Promise<ApiError>} */
+export async function errorFrom(response) {
+  const wait = Number(response.headers.get('Retry-After'));
+  const retryAfterMs = wait > 0 ? wait * 1000 : null;
+  /** @type {{ title?: unknown, detail?: unknown }} */
+  const problem = await response.json().catch(() => ({}));
+  const words = [problem?.detail, problem?.title].find((text) => typeof text === 'string' && text !== '');
+  return new ApiError(response.status, String(words ?? `the server answered ${response.status}`), retryAfterMs);
+}
+
+/**
+ * @typedef {object} RequestOptions
+ * @property {Scope | null} scope which token to send, null for none
+ * @property {string} [body]
+ * @property {Record<string, string>} [headers]
+ * @property {AbortSignal} [signal]
+ * @property {boolean} [keepalive] lets the request outlive the page
+ */
+
+/**
+ * One request. Throws `ApiError` for every status outside 200-299 and for a network failure (status 0).
+ * @param {string} method
+ * @param {string} path on this server
+ * @param {RequestOptions} options
+ * @returns {Promise<Response>}
+ */
+export async function request(method, path, { scope, body, headers = {}, signal, keepalive }) {
+  const token = scope && tokens.get(scope);
+  const all = !token ? headers : { ...headers, Authorization: `Bearer ${token}` };
+  /** @type {Response} */
+  let response;
+  try {
+    response = await fetch(path, { method, body, headers: all, signal, keepalive, cache: 'no-store', credentials: 'omit' });
+  } catch (error) {
+    if (signal?.aborted && signal.reason?.name !== 'TimeoutError') throw error;
+    throw new ApiError(0, 'the server cannot be reached');
+  }
+  if (!response.ok) throw await errorFrom(response);
+  if (scope) tokens.confirm(scope);
+  return response;
+}
+
+/** @param {string} method @param {string} path @param {Scope | null} scope @param {object} [body] */
+async function json(method, path, scope, body) {
+  const response = await request(method, path, {
+    scope,
+    body: body && JSON.stringify(body),
+    headers: body ? { 'Content-Type': 'application/json' } : {},
+    signal: AbortSignal.timeout(15_000),
+  });
+  return response.json();
+}
+
+/** Every channel the server knows. @returns {Promise<Channel[]>} */
+export async function listChannels() {
+  return (await json('GET', '/v1/channels', 'watch')).channels;
+}
+
+/** The server's name and version. @returns {Promise<{ name: string, version: string, commit?: string }>} */
+export function serverVersion() {
+  return json('GET', '/version', null);
+}
+
+/**
+ * Puts a moment in the queue.
+ * @param {string} channel
+ * @param {{ prompt: string, duration_s?: number, pipeline?: string }} wish
+ * @returns {Promise<Moment>}
+ */
+export function startMoment(channel, wish) {
+  return json('POST', `${apiPath(channel)}/moments`, 'control', wish);
+}
+
+/** @param {string} id @returns {Promise<Moment>} */
+export function readMoment(id) {
+  return json('GET', `/v1/moments/${encodeURIComponent(id)}`, 'watch');
+}
+
+/** Ends a running or waiting moment. @param {string} id @returns {Promise<Moment>} */
+export function stopMoment(id) {
+  return json('POST', `/v1/moments/${encodeURIComponent(id)}/stop`, 'control');
+}
+
+/** Gets the transformation ready before it is needed. @param {string} channel @param {string} pipeline @returns {Promise<{ pipeline: Pipeline }>} */
+export function warm(channel, pipeline) {
+  return json('POST', `${apiPath(channel)}/warm`, 'control', { pipeline });
+}
+
+/** Gives the transformation's resources back. @param {string} channel @returns {Promise<{ pipeline: Pipeline }>} */
+export function cool(channel) {
+  return json('POST', `${apiPath(channel)}/cool`, 'control');
+}

@@ -1,0 +1,68 @@
+/**
+ * The small form that asks for a token when the server wants one.
+ */
+
+import { tokens } from './token.js';
+import { byId, say, show } from './ui.js';
+
+/** @typedef {import('./token.js').Scope} Scope */
+
+/** @type {Record<Scope, string>} */
+const PURPOSE = {
+  publish: 'Publishing on this channel needs a token.',
+  watch: 'Watching this channel needs a token.',
+  control: 'Changing the picture of this channel needs a token.',
+};
+
+/** One form for the page; asks for one scope at a time. */
+export class TokenForm {
+  #form = byId('token-form', HTMLFormElement);
+  #input = byId('token-input', HTMLInputElement);
+  #words = byId('token-words', HTMLElement);
+  /** @type {Map<Scope, Array<() => void>>} */
+  #waiting = new Map();
+
+  constructor() {
+    this.#form.addEventListener('submit', (event) => {
+      event.preventDefault();
+      this.#submit(this.#input.value.trim());
+    });
+  }
+
+  /**
+   * Asks for a token; `retry` runs once one has been given.
+   * @param {Scope} scope
+   * @param {() => void} retry
+   */
+  ask(scope, retry) {
+    this.#waiting.set(scope, [...(this.#waiting.get(scope) ?? []), retry]);
+    const wasHidden = this.#form.hidden;
+    this.#update();
+    if (wasHidden) this.#input.focus();
+  }
+
+  /** @param {string} token */
+  #submit(token) {
+    const asked = this.#asked();
+    if (token === '' || asked === undefined) return;
+    const before = new Map([...this.#waiting.keys()].map((scope) => [scope, tokens.get(scope)]));
+    tokens.set(asked, token);
+    const helped = [...this.#waiting].filter(([scope]) => scope === asked || tokens.get(scope) !== before.get(scope));
+    for (const [scope] of helped) this.#waiting.delete(scope);
+    this.#input.value = '';
+    this.#update();
+    for (const retry of helped.flatMap(([, retries]) => retries)) retry();
+  }
+
+  #update() {
+    const asked = this.#asked();
+    show(this.#form, asked !== undefined);
+    if (asked === undefined) return;
+    const refused = tokens.get(asked) === null ? '' : ' The one given was refused.';
+    say(this.#words, PURPOSE[asked] + refused);
+  }
+
+  #asked() {
+    return this.#waiting.keys().next().value;
+  }
+}

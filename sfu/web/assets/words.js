@@ -1,0 +1,90 @@
+/**
+ * Everything the pages say about states and numbers; pure.
+ */
+
+/** @typedef {import('./api.js').Moment} Moment */
+/** @typedef {import('./api.js').Pipeline} Pipeline */
+/** @typedef {import('./link.js').LinkState} LinkState */
+
+/** The chip of a connection. @param {LinkState} state @param {number} now milliseconds since 1970 */
+export function linkWords({ phase, retryAt }, now) {
+  if (phase !== 'reconnecting') return phase;
+  return retryAt === null ? 'reconnecting…' : `reconnecting in ${secondsUntil(retryAt, now)} s`;
+}
+
+/** Whole seconds until a time, at least 0. @param {number} at @param {number} now */
+export function secondsUntil(at, now) {
+  return Math.max(0, Math.ceil((at - now) / 1000));
+}
+
+/**
+ * Where a moment stands, in one line.
+ * @param {Moment} moment
+ * @param {{ place: number | null, left: number | null }} facts place in the queue from 1; seconds left when it is active
+ */
+export function momentWords(moment, { place, left }) {
+  switch (moment.state) {
+    case 'queued':
+      return place === null ? 'Waiting' : place === 1 ? 'Waiting, next' : `Waiting, position ${place}`;
+    case 'warming':
+      return 'Warming up';
+    case 'active':
+      return left === null ? 'Live' : `Live: ${left} s left`;
+    case 'completed':
+      return 'Done';
+    case 'failed':
+      return withReason('Failed', moment.reason);
+    case 'cancelled':
+      return withReason('Cancelled', moment.reason);
+    case 'expired':
+      return withReason('Expired', moment.reason);
+  }
+}
+
+/** @param {string} word @param {string | null} reason */
+function withReason(word, reason) {
+  return reason ? `${word}: ${reason}` : word;
+}
+
+/** A channel's moment in a list of channels. @param {Moment | null} moment */
+export function activityWords(moment) {
+  if (moment === null) return '';
+  return moment.state === 'active' ? 'a moment is running' : 'a moment is warming up';
+}
+
+/** @param {Pipeline} pipeline */
+export function pipelineWords({ state, name, reason }) {
+  const subject = name ? `${state} · ${name}` : state;
+  return state === 'error' ? withReason(subject, reason) : subject;
+}
+
+/** @param {number} count */
+export function viewerWords(count) {
+  return count === 1 ? '1 viewer' : `${count} viewers`;
+}
+
+/** What holds the encoder back. @param {string | null} limit */
+export function limitWords(limit) {
+  switch (limit) {
+    case null:
+      return '–';
+    case 'none':
+      return 'nothing';
+    case 'cpu':
+      return 'processor';
+    case 'bandwidth':
+      return 'network';
+    default:
+      return limit;
+  }
+}
+
+/** A number with its unit, or a dash when there is none. @param {number | null} value @param {string} unit @param {number} [digits] */
+export function amount(value, unit, digits = 0) {
+  return value === null ? '–' : `${value.toFixed(digits)} ${unit}`;
+}
+
+/** Length of a prompt as the server counts it: in characters, not in UTF-16 units. @param {string} text */
+export function promptLength(text) {
+  return [...text].length;
+}

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { errorFrom } from '../assets/api.js';
+import { ServerClock } from '../assets/clock.js';
+import { h264First } from '../assets/codecs.js';
+import { channelFromPath, isChannel } from '../assets/route.js';
+import { Tokens, tokenInFragment } from '../assets/token.js';
+import { linkWords, momentWords, promptLength, secondsUntil } from '../assets/words.js';
+
+test('a channel name is 1 to 64 letters, digits, dashes and underscores', () => {
+  assert.ok(isChannel('a') && isChannel('A-b_9') && isChannel('x'.repeat(64)));
+  for (const name of ['', 'x'.repeat(65), 'a b', 'ä', 'a/b', '..', 'a%20']) assert.ok(!isChannel(name), name);
+});
+
+test('the channel of a page is the last part of its path', () => {
+  assert.equal(channelFromPath('/watch/lobby'), 'lobby');
+  assert.equal(channelFromPath('/bridge/lobby/'), 'lobby');
+  assert.equal(channelFromPath('/watch/a%20b'), null);
+  assert.equal(channelFromPath('/'), null);
+});
+
+test('constrained baseline in mode 1 comes first and nothing is lost', () => {
+  const h264 = (/** @type {number} */ mode, /** @type {string} */ profile) => ({
+    mimeType: 'video/H264',
+    sdpFmtpLine: `level-asymmetry-allowed=1;packetization-mode=${mode};profile-level-id=${profile}`,
+  });
+  const codecs = [{ mimeType: 'video/VP8' }, h264(0, '42e01f'), h264(1, '42001f'), { mimeType: 'video/rtx' }, h264(1, '42e01f')];
+  assert.deepEqual(h264First(codecs), [codecs[4], codecs[2], codecs[1], codecs[0], codecs[3]]);
+});
+
+test('an error speaks with the detail of problem+json, else its title, else the status', async () => {
+  const problem = (/** @type {object} */ body) => new Response(JSON.stringify(body), { status: 406, headers: { 'Retry-After': '3' } });
+  const detailed = await errorFrom(problem({ title: 'Not acceptable', detail: 'offered VP8, wanted H264' }));
+  assert.equal(detailed.message, 'offered VP8, wanted H264');
+  assert.equal(detailed.retryAfterMs, 3000);
+  assert.equal((await errorFrom(problem({ title: 'Not acceptable' }))).message, 'Not acceptable');
+  const plain = await errorFrom(new Response('<html>', { status: 502 }));
+  assert.equal(plain.message, 'the server answered 502');
+  assert.equal(plain.retryAfterMs, null);
+});
+
+test('a token is read from the fragment, plus signs included', () => {
+  assert.equal(tokenInFragment('#token=abc+/%3D'), 'abc+/=');
+  assert.equal(tokenInFragment('#x=1&token=t'), 't');
+  assert.equal(tokenInFragment('#token='), null);
+  assert.equal(tokenInFragment(''), null);
+});
+
+test('the first token serves every scope; one that works is kept when another scope gets its own', () => {
+  const tokens = new Tokens(null);
+  assert.equal(tokens.get('watch'), null);
+  tokens.replaceAll('first');
+  tokens.confirm('publish');
+  tokens.set('control', 'second');
+  assert.deepEqual([tokens.get('publish'), tokens.get('control'), tokens.get('watch')], ['first', 'second', 'second']);
+  tokens.set('watch', 'third');
+  assert.deepEqual([tokens.get('publish'), tokens.get('control'), tokens.get('watch')], ['first', 'second', 'third']);
+});
+
+test('tokens outlive a reload and a storage that refuses them', () => {
+  /** @type {Map<string, string>} */
+  const kept = new Map();
+  const storage = {
+    getItem: (/** @type {string} */ key) => kept.get(key) ?? null,
+    setItem: (/** @type {string} */ key, /** @type {string} */ value) => void kept.set(key, value),
+    removeItem: (/** @type {string} */ key) => void kept.delete(key),
+  };
+  new Tokens(storage).set('watch', 'w');
+  assert.equal(new Tokens(storage).get('watch'), 'w');
+  new Tokens(storage).replaceAll('new');
+  assert.equal(new Tokens(storage).get('watch'), 'new');
+
+  const full = new Tokens({ ...storage, setItem: () => { throw new Error('full'); } });
+  full.set('publish', 'p');
+  assert.equal(full.get('publish'), 'p');
+});
+
+test('the freshest time seen sets the clock, replayed ones do not set it back', () => {
+  let local = 1000;
+  const clock = new ServerClock(() => local);
+  assert.equal(clock.now(), 1000);
+  clock.observe(40_000);
+  clock.observe(90_000);
+  local = 2000;
+  clock.observe(5000);
+  assert.equal(clock.now(), 91_000);
+  clock.reset();
+  assert.equal(clock.now(), 2000);
+});
+
+test('words for connections count down', () => {
+  assert.equal(linkWords({ phase: 'live', reason: null, retryAt: null }, 0), 'live');
+  assert.equal(linkWords({ phase: 'reconnecting', reason: 'x', retryAt: 2500 }, 1000), 'reconnecting in 2 s');
+  assert.equal(linkWords({ phase: 'reconnecting', reason: 'x', retryAt: null }, 1000), 'reconnecting…');
+  assert.equal(secondsUntil(10, 5000), 0);
+});
+
+test('words for moments name the place, the time left and the reason', () => {
+  const moment = {
+    id: 'm', channel: 'c', prompt: 'p', pipeline: 'x', state: /** @type {const} */ ('queued'), duration_s: 1, version: 1,
+    position: 3, created_at: 0, active_at: null, ends_at: null, ended_at: null, reason: null,
+  };
+  const say = (/** @type {object} */ change, place = null, left = null) => momentWords({ ...moment, ...change }, { place, left });
+  assert.equal(momentWords(moment, { place: 3, left: null }), 'Waiting, position 3');
+  assert.equal(momentWords(moment, { place: 1, left: null }), 'Waiting, next');
+  assert.equal(say({}), 'Waiting');
+  assert.equal(say({ state: 'warming' }), 'Warming up');
+  assert.equal(momentWords({ ...moment, state: 'active' }, { place: null, left: 12 }), 'Live: 12 s left');
+  assert.equal(say({ state: 'completed' }), 'Done');
+  assert.equal(say({ state: 'failed', reason: 'the streamer left' }), 'Failed: the streamer left');
+  assert.equal(say({ state: 'cancelled' }), 'Cancelled');
+});
+
+test('a prompt is counted in characters', () => {
+  assert.equal(promptLength('naïve 🎨'), 7);
+});
