@@ -36,6 +36,11 @@ impl Deadlines {
         self.heap.push(Reverse((at, timer)));
     }
 
+    /// Entries, stale ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.heap.len()
+    }
+
     /// The earliest one.
     pub(crate) fn next(&self) -> Option<(Instant, &'static str)> {
         self.heap

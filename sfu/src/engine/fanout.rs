@@ -11,7 +11,7 @@ use str0m::media::Mid;
 use super::deadline::Timer;
 use super::ids::{PeerId, StreamId};
 use super::packet::{Kind, Packet, StyledUnit};
-use super::peer::Role;
+use super::peer::{Peer, Role};
 use super::stream::{Join, Show, Stream, Styled};
 use super::viewer::Playing;
 use super::{Bus, CloseReason, Engine, Event, Output, Urgency};
@@ -55,6 +55,7 @@ impl Engine {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
+        stream.scheduled = None;
         if stream.replay_at.is_some_and(|at| at <= now) {
             let was = stream.show();
             if stream.replay() {
@@ -414,13 +415,24 @@ impl Engine {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        if let Some(publisher) = stream.publisher
+        let asked = stream
+            .publisher
+            .filter(|p| self.peers.get(p).is_some_and(Peer::can_be_asked));
+        if let Some(publisher) = asked
             && stream.requests.due(now)
         {
             self.counts.keyframes_asked += 1;
             self.with_peer(publisher, |peer, now, out| peer.request_keyframe(now, out));
         }
-        if let Some(at) = self.streams.get(&id).and_then(Stream::deadline) {
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let request = asked.and_then(|_| stream.requests.deadline());
+        let Some(at) = [stream.replay_at, request].into_iter().flatten().min() else {
+            return;
+        };
+        if stream.scheduled.is_none_or(|scheduled| at < scheduled) {
+            stream.scheduled = Some(at);
             self.deadlines.set(at, Timer::Stream(id));
         }
     }

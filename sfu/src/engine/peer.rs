@@ -176,6 +176,11 @@ impl Peer {
         });
     }
 
+    /// True once a publisher's picture has a stream that a keyframe can be asked of.
+    pub(crate) fn can_be_asked(&self) -> bool {
+        matches!(&self.role, Role::Publisher(ingest) if ingest.video_ssrc().is_some())
+    }
+
     /// Asks a publisher for a keyframe (PLI, RFC 4585 section 6.3.1).
     pub(crate) fn request_keyframe(&mut self, now: Instant, out: &mut Collected) {
         let Role::Publisher(ingest) = &self.role else {

@@ -86,6 +86,8 @@ pub(crate) struct Stream {
     pub(crate) pending: Vec<Arc<Packet>>,
     /// When waiting viewers are given the cached group, however long.
     pub(crate) replay_at: Option<Instant>,
+    /// When the engine promised to look at this stream again.
+    pub(crate) scheduled: Option<Instant>,
     /// True once the present publisher showed a complete keyframe.
     pub(crate) live: bool,
     show: Show,
@@ -105,6 +107,7 @@ impl Stream {
             styled: StyledCache::default(),
             pending: Vec::new(),
             replay_at: None,
+            scheduled: None,
             live: false,
             show: Show::Source,
             next_unit: None,
@@ -315,14 +318,6 @@ impl Stream {
             at.checked_sub(span)
         };
         captured.map_or(now, |t| t.min(now))
-    }
-
-    /// When [`super::Engine`] should look at this stream again.
-    pub(crate) fn deadline(&self) -> Option<Instant> {
-        [self.replay_at, self.requests.deadline()]
-            .into_iter()
-            .flatten()
-            .min()
     }
 
     fn span(&self) -> Option<Duration> {

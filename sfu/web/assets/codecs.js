@@ -1,5 +1,5 @@
 /**
- * The order of codecs in an offer: the H264 every viewer can play comes first; pure.
+ * What the pages ask of codecs: H264 first in an offer, and a sender that starts sharp; pure.
  */
 
 /** @typedef {{ mimeType: string, sdpFmtpLine?: string }} Codec */
@@ -17,6 +17,16 @@ const MODE_1 = /packetization-mode=1/;
  */
 export function h264First(codecs) {
   return [...codecs].sort((a, b) => rank(a) - rank(b));
+}
+
+/**
+ * An answer that lets Chromium start at a bitrate instead of at its 300 kbit/s, from which a 720p picture needs a quarter
+ * of a minute to become sharp. Other browsers ignore the parameter; congestion control corrects a start that is too high.
+ * @param {string} sdp
+ * @param {number} kbps
+ */
+export function startingAt(sdp, kbps) {
+  return sdp.replace(/^a=fmtp:\d+ .*profile-level-id=[^\r\n]*/gm, `$&;x-google-start-bitrate=${Math.round(kbps)}`);
 }
 
 /** @param {Codec} codec */

@@ -183,7 +183,7 @@ export class Link {
       return;
     }
     const taken = error.status === 409 && this.#options.yields === true && !this.#wasLive;
-    if (!FINAL.has(error.status)) {
+    if (!FINAL.has(error.status) && !taken) {
       this.#wait(error.message, error.retryAfterMs ?? 0);
       return;
     }

@@ -37,9 +37,10 @@ export class Session {
  * @param {string} endpoint
  * @param {Scope} scope
  * @param {AbortSignal} signal
+ * @param {(answer: string) => string} [tune] changes the answer before it is applied
  * @returns {Promise<Session>}
  */
-export async function negotiate(pc, endpoint, scope, signal) {
+export async function negotiate(pc, endpoint, scope, signal, tune = (answer) => answer) {
   /** @type {string | null} */
   let url = null;
   try {
@@ -55,7 +56,7 @@ export async function negotiate(pc, endpoint, scope, signal) {
     url = sessionPath(response.headers.get('Location'), endpoint);
     const answer = await response.text();
     signal.throwIfAborted();
-    await pc.setRemoteDescription({ type: 'answer', sdp: answer });
+    await pc.setRemoteDescription({ type: 'answer', sdp: tune(answer) });
     return new Session(pc, url, scope);
   } catch (error) {
     pc.close();

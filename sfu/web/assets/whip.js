@@ -2,12 +2,15 @@
  * Publishing over WHIP (RFC 9725): builds the offer of a stream and keeps its sending parameters.
  */
 
-import { h264First } from './codecs.js';
+import { h264First, startingAt } from './codecs.js';
 import { whipPath } from './route.js';
 import { negotiate } from './session.js';
 
 /** @typedef {import('./session.js').Session} Session */
 /** Limits of the sent video. @typedef {{ maxKbps: number, maxFps: number }} VideoLimits */
+
+/** Of the highest bitrate, what a sender may start with before it has measured the network. */
+const START_SHARE = 0.6;
 
 /**
  * Publishes a stream's first audio and first video track.
@@ -22,7 +25,8 @@ export async function publish(channel, stream, limits, signal) {
   const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
   addAudio(pc, stream);
   addVideo(pc, stream, limits);
-  const session = await negotiate(pc, whipPath(channel), 'publish', signal);
+  const start = START_SHARE * limits.maxKbps;
+  const session = await negotiate(pc, whipPath(channel), 'publish', signal, (answer) => startingAt(answer, start));
   try {
     await limitVideo(pc, limits);
   } catch {

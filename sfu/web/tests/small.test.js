@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { errorFrom } from '../assets/api.js';
 import { ServerClock } from '../assets/clock.js';
-import { h264First } from '../assets/codecs.js';
+import { h264First, startingAt } from '../assets/codecs.js';
 import { channelFromPath, isChannel } from '../assets/route.js';
 import { Tokens, tokenInFragment } from '../assets/token.js';
 import { linkWords, momentWords, promptLength, secondsUntil } from '../assets/words.js';
@@ -27,6 +27,16 @@ test('constrained baseline in mode 1 comes first and nothing is lost', () => {
   });
   const codecs = [{ mimeType: 'video/VP8' }, h264(0, '42e01f'), h264(1, '42001f'), { mimeType: 'video/rtx' }, h264(1, '42e01f')];
   assert.deepEqual(h264First(codecs), [codecs[4], codecs[2], codecs[1], codecs[0], codecs[3]]);
+});
+
+test('only the H264 lines of an answer get a starting bitrate', () => {
+  const answer = [
+    'm=audio 9 UDP/TLS/RTP/SAVPF 111', 'a=fmtp:111 minptime=10;useinbandfec=1', 'm=video 9 UDP/TLS/RTP/SAVPF 108 109',
+    'a=fmtp:108 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f', 'a=fmtp:109 apt=108', '',
+  ];
+  const changed = startingAt(answer.join('\r\n'), 1499.6).split('\r\n');
+  assert.equal(changed[3], `${answer[3]};x-google-start-bitrate=1500`);
+  assert.deepEqual(changed.with(3, answer[3]), answer);
 });
 
 test('an error speaks with the detail of problem+json, else its title, else the status', async () => {

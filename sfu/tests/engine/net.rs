@@ -1,0 +1,397 @@
+//! A network without sockets or clocks: one engine and its str0m clients, in virtual time.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use reverie_sfu::engine::ids::{PeerId, StreamId};
+use reverie_sfu::engine::negotiate::{self, Certificate, Identity, Side, Terms};
+use reverie_sfu::engine::{Bus, Command, Engine, Event, Input, Limits, Output};
+use str0m::change::SdpAnswer;
+use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::net::{Protocol, Receive};
+use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
+use str0m::{Candidate, IceConnectionState, Rtc, RtcConfig};
+
+/// Where the engine is reached.
+pub(crate) const SERVER: &str = "10.0.0.1:7000";
+/// The stream that all tests use.
+pub(crate) const STREAM: StreamId = StreamId(1);
+
+/// A client of the engine.
+pub(crate) struct Client {
+    /// Its WebRTC engine.
+    pub(crate) rtc: Rtc,
+    /// Its name in the engine.
+    pub(crate) id: PeerId,
+    /// Media it received, in order of arrival.
+    pub(crate) received: Vec<RtpPacket>,
+    /// Keyframe requests it received.
+    pub(crate) keyframe_requests: usize,
+    /// Its ICE state.
+    pub(crate) state: IceConnectionState,
+    /// True once it was told that the session is over.
+    pub(crate) closed: bool,
+    /// Datagrams to it are lost while this is set, and so are those from it.
+    pub(crate) cut_off: bool,
+    address: SocketAddr,
+    video: Mid,
+    audio: Mid,
+    next: Instant,
+}
+
+/// One engine, its clients, and the time.
+pub(crate) struct Net {
+    /// Now.
+    pub(crate) now: Instant,
+    /// Under test.
+    pub(crate) engine: Engine,
+    /// By index.
+    pub(crate) clients: Vec<Client>,
+    /// What the engine told the channel, in order.
+    pub(crate) events: Vec<Event>,
+    /// What the engine told other shards, in order.
+    pub(crate) bus: Vec<Bus>,
+    /// Time line zero of the channel.
+    pub(crate) epoch: Instant,
+    terms: Terms,
+    wake: Instant,
+    generation: u32,
+    server: SocketAddr,
+}
+
+impl Net {
+    /// An engine without clients.
+    pub(crate) fn new() -> Self {
+        let now = Instant::now();
+        let server: SocketAddr = SERVER.parse().expect("address");
+        let terms = Terms {
+            candidates: Arc::from([server]),
+            certificate: Certificate::generate().expect("certificate"),
+            setup_timeout: Duration::from_secs(15),
+            publisher_silence: Duration::from_secs(5),
+            viewer_silence: Duration::from_secs(15),
+        };
+        let limits = Limits {
+            keyframe_interval: Duration::from_millis(500),
+        };
+        Self {
+            now,
+            engine: Engine::new(limits, now),
+            clients: Vec::new(),
+            events: Vec::new(),
+            bus: Vec::new(),
+            epoch: now,
+            terms,
+            wake: now,
+            generation: 0,
+            server,
+        }
+    }
+
+    /// Adds a publisher and waits until it is connected; returns its index.
+    pub(crate) fn publisher(&mut self) -> usize {
+        self.generation += 1;
+        let side = Side::Publish {
+            generation: self.generation,
+            epoch: self.epoch,
+        };
+        self.join(side, Direction::SendOnly)
+    }
+
+    /// Adds a viewer and waits until it is connected; returns its index.
+    pub(crate) fn viewer(&mut self) -> usize {
+        self.join(Side::Watch, Direction::RecvOnly)
+    }
+
+    /// Gives the engine a command.
+    pub(crate) fn command(&mut self, command: Command) {
+        self.engine.handle(self.now, Input::Command(command));
+        self.settle();
+    }
+
+    /// Lets time pass, event by event.
+    pub(crate) fn run(&mut self, span: Duration) {
+        let end = self.now + span;
+        loop {
+            let next = self
+                .clients
+                .iter()
+                .map(|c| c.next)
+                .chain([self.wake])
+                .min()
+                .unwrap_or(end);
+            if next > end {
+                break;
+            }
+            self.now = self.now.max(next);
+            self.tick();
+        }
+        self.now = end;
+        self.tick();
+    }
+
+    /// Writes one RTP packet of a client's video.
+    pub(crate) fn write_video(
+        &mut self,
+        client: usize,
+        seq: u64,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+    ) {
+        let mid = self.clients[client].video;
+        self.write(client, mid, seq, timestamp, marker, payload);
+    }
+
+    /// Writes one RTP packet of a client's audio.
+    pub(crate) fn write_audio(&mut self, client: usize, seq: u64, timestamp: u32, payload: &[u8]) {
+        let mid = self.clients[client].audio;
+        self.write(client, mid, seq, timestamp, false, payload);
+    }
+
+    /// Video packets that a client received, in order of their sequence numbers.
+    pub(crate) fn video_of(&self, client: usize) -> Vec<&RtpPacket> {
+        let pt = self.pt(client, self.clients[client].video);
+        let mut packets: Vec<_> = self.clients[client]
+            .received
+            .iter()
+            .filter(|p| p.header.payload_type == pt)
+            .collect();
+        packets.sort_by_key(|p| p.seq_no);
+        packets
+    }
+
+    /// Audio packets that a client received, in order of arrival.
+    pub(crate) fn audio_of(&self, client: usize) -> Vec<&RtpPacket> {
+        let pt = self.pt(client, self.clients[client].audio);
+        self.clients[client]
+            .received
+            .iter()
+            .filter(|p| p.header.payload_type == pt)
+            .collect()
+    }
+
+    fn pt(&self, client: usize, mid: Mid) -> Pt {
+        let rtc = &self.clients[client].rtc;
+        rtc.media(mid).expect("negotiated").remote_pts()[0]
+    }
+
+    fn write(
+        &mut self,
+        client: usize,
+        mid: Mid,
+        seq: u64,
+        timestamp: u32,
+        marker: bool,
+        payload: &[u8],
+    ) {
+        let pt = self.pt(client, mid);
+        let now = self.now;
+        let rtc = &mut self.clients[client].rtc;
+        let mut api = rtc.direct_api();
+        let stream = api
+            .stream_tx_by_mid(mid, None)
+            .expect("a sending client has streams");
+        let packet = RtpWrite::new(pt, seq.into(), timestamp, now, payload.to_vec())
+            .marker(marker)
+            .nackable(true);
+        stream.write_rtp(packet);
+        self.step_client(client);
+        self.settle();
+    }
+
+    fn join(&mut self, side: Side, direction: Direction) -> usize {
+        let index = self.clients.len();
+        let address: SocketAddr = format!("10.0.1.{}:{}", index % 250 + 1, 5000 + index)
+            .parse()
+            .expect("address");
+        let mut rtc = config().build(self.now);
+        rtc.add_local_candidate(Candidate::host(address, "udp").expect("candidate"));
+        let mut api = rtc.sdp_api();
+        let audio = api.add_media(MediaKind::Audio, direction, None, None, None);
+        let video = api.add_media(MediaKind::Video, direction, None, None, None);
+        let (offer, pending) = api.apply().expect("an offer");
+        let id = PeerId(index as u64);
+        let identity = Identity {
+            peer: id,
+            stream: STREAM,
+            ufrag: format!("server{index:06}"),
+            pwd: format!("password-of-the-server-{index:06}"),
+            first_seq: 100,
+            first_timestamp: 1_000,
+        };
+        let (peer, answer) = negotiate::accept(
+            &self.terms,
+            identity,
+            side,
+            &offer.to_sdp_string(),
+            self.now,
+        )
+        .expect("accepted");
+        let answer = SdpAnswer::from_sdp_string(&answer).expect("a readable answer");
+        rtc.sdp_api()
+            .accept_answer(pending, answer)
+            .expect("a fitting answer");
+        self.clients.push(Client {
+            rtc,
+            id,
+            received: Vec::new(),
+            keyframe_requests: 0,
+            state: IceConnectionState::New,
+            closed: false,
+            cut_off: false,
+            address,
+            video,
+            audio,
+            next: self.now,
+        });
+        self.command(Command::Add(Box::new(peer)));
+        for _ in 0..200 {
+            if self
+                .events
+                .iter()
+                .any(|e| matches!(e, Event::Connected(peer, _) if *peer == id))
+            {
+                return index;
+            }
+            self.run(Duration::from_millis(10));
+        }
+        panic!("client {index} did not connect in 2 s of virtual time");
+    }
+
+    fn tick(&mut self) {
+        for i in 0..self.clients.len() {
+            if self.clients[i].next <= self.now {
+                self.step_client(i);
+            }
+        }
+        if self.wake <= self.now {
+            self.engine.handle(self.now, Input::Timeout);
+        }
+        self.settle();
+    }
+
+    /// Drains the engine and delivers what it sends, until nothing moves.
+    fn settle(&mut self) {
+        loop {
+            match self.engine.poll() {
+                Output::Transmit(t) => {
+                    let Some(client) = self.clients.iter().position(|c| c.address == t.destination)
+                    else {
+                        continue;
+                    };
+                    if !self.clients[client].cut_off {
+                        self.deliver(client, t.source, &t.bytes);
+                    }
+                }
+                Output::Event(_, event) => self.events.push(event),
+                Output::Bus(message) => self.bus.push(message),
+                Output::Wait(at, _) => {
+                    self.wake = at;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn deliver(&mut self, client: usize, source: SocketAddr, bytes: &[u8]) {
+        let target = &mut self.clients[client];
+        let Ok(receive) = Receive::new(Protocol::Udp, source, target.address, bytes) else {
+            return;
+        };
+        target
+            .rtc
+            .handle_input(str0m::Input::Receive(self.now, receive))
+            .expect("the engine sends what str0m takes");
+        self.drain_client(client);
+    }
+
+    fn step_client(&mut self, client: usize) {
+        let now = self.now;
+        self.clients[client]
+            .rtc
+            .handle_input(str0m::Input::Timeout(now))
+            .expect("time passes");
+        self.drain_client(client);
+    }
+
+    fn drain_client(&mut self, index: usize) {
+        let mut sent = VecDeque::new();
+        let client = &mut self.clients[index];
+        loop {
+            match client.rtc.poll_output().expect("a client that works") {
+                str0m::Output::Transmit(t) => sent.push_back(t),
+                str0m::Output::Event(event) => client.take(event),
+                str0m::Output::Timeout(at) => {
+                    client.next = at.max(self.now + Duration::from_micros(1));
+                    break;
+                }
+            }
+        }
+        if client.cut_off {
+            return;
+        }
+        let source = client.address;
+        for t in sent {
+            let input = Input::Datagram {
+                source,
+                destination: self.server,
+                bytes: &t.contents,
+            };
+            self.engine.handle(self.now, input);
+        }
+    }
+}
+
+impl Client {
+    fn take(&mut self, event: str0m::Event) {
+        match event {
+            str0m::Event::RtpPacket(packet) => self.received.push(packet),
+            str0m::Event::KeyframeRequest(_) => self.keyframe_requests += 1,
+            str0m::Event::IceConnectionStateChange(state) => self.state = state,
+            str0m::Event::Closed => self.closed = true,
+            _ => {}
+        }
+    }
+
+    /// Asks the server for a keyframe of the received video.
+    pub(crate) fn ask_for_keyframe(&mut self) {
+        let ssrc: Option<Ssrc> = self
+            .received
+            .iter()
+            .rev()
+            .find(|p| p.payload.first().is_some_and(|b| *b != 0))
+            .map(|p| p.header.ssrc);
+        let Some(ssrc) = ssrc else { return };
+        if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc) {
+            stream.request_keyframe(str0m::media::KeyframeRequestKind::Pli);
+        }
+    }
+}
+
+fn config() -> RtcConfig {
+    let mut config = RtcConfig::new()
+        .set_rtp_mode(true)
+        .clear_codecs()
+        .enable_opus(true, false);
+    config
+        .codec_config()
+        .add_h264(96.into(), Some(97.into()), true, 0x42_e01f);
+    config
+}
+
+/// RTP payloads of one picture: a keyframe is a STAP-A with SPS and PPS and then an IDR in two fragments,
+/// any other picture one slice. `tag` makes it recognisable.
+pub(crate) fn picture(keyframe: bool, tag: u8) -> Vec<Vec<u8>> {
+    if keyframe {
+        vec![
+            vec![24, 0, 4, 0x67, 0x42, 0xe0, 0x1f, 0, 3, 0x68, 0xce, tag],
+            vec![28, 0x85, 0x88, tag, 1],
+            vec![28, 0x45, tag, 2, 3],
+        ]
+    } else {
+        vec![vec![0x41, 0x9a, tag, 7]]
+    }
+}
