@@ -1,0 +1,590 @@
+//! The whole way: units in, styled units out, and everything that can go wrong between.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "helpers of tests may panic like the tests"
+)]
+
+mod common;
+
+use std::sync::mpsc as std_mpsc;
+use std::time::{Duration, Instant};
+
+use common::{TICKS, barcode, frame, picture, size, stream};
+use reverie_transcoder::pipeline::{Config, Event, Handle, PipelineError, Timing};
+use reverie_transcoder::stage::{Applied, DebugInvert, Passthrough};
+use reverie_transcoder::{
+    AccessUnit, Frame, Pipeline, Pts, Stage, StageError, StageFactory, StylePatch, decode,
+};
+use tokio::sync::mpsc::{Receiver, error::TryRecvError};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Running {
+    handle: Handle,
+    events: Receiver<Event>,
+    units: Vec<(AccessUnit, Timing)>,
+}
+
+impl Running {
+    fn start(stage: StageFactory) -> Self {
+        Self::with(Config::new("test"), stage)
+    }
+
+    fn with(config: Config, stage: StageFactory) -> Self {
+        let (handle, events) = Pipeline::spawn(config, stage);
+        // Enough that rate control skips nothing: most tests wait for every unit.
+        handle.set_bitrate(8_000_000);
+        Self {
+            handle,
+            events,
+            units: Vec::new(),
+        }
+    }
+
+    fn ready(stage: StageFactory) -> Self {
+        let mut running = Self::start(stage);
+        running.until("ready", |event| matches!(event, Event::Ready { .. }));
+        running
+    }
+
+    /// The next event that `wanted` accepts; units on the way are kept.
+    fn until(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
+        let started = Instant::now();
+        loop {
+            match self.events.try_recv() {
+                Ok(event) if wanted(&event) => return event,
+                Ok(Event::Unit { unit, timing }) => self.units.push((unit, timing)),
+                Ok(_) => {}
+                Err(TryRecvError::Disconnected) => panic!("the end came before: {what}"),
+                Err(TryRecvError::Empty) => std::thread::yield_now(),
+            }
+            assert!(started.elapsed() < DEADLINE, "waited in vain for: {what}");
+        }
+    }
+
+    /// Pushes a unit and waits for what becomes of it.
+    fn through(&mut self, unit: &AccessUnit) -> AccessUnit {
+        self.handle.push(unit.clone());
+        let pts = unit.pts;
+        let is_it =
+            move |event: &Event| matches!(event, Event::Unit { unit, .. } if unit.pts == pts);
+        match self.until("the unit", is_it) {
+            Event::Unit { unit, timing } => {
+                self.units.push((unit.clone(), timing));
+                unit
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn failure(&mut self) -> (&'static str, String) {
+        match self.until("a failure", |event| matches!(event, Event::Failed { .. })) {
+            Event::Failed { at, error } => (at, error.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn stopped(&mut self) {
+        self.until("the end", |event| matches!(event, Event::Stopped));
+        assert!(matches!(
+            self.events.try_recv(),
+            Err(TryRecvError::Disconnected)
+        ));
+    }
+}
+
+fn invert() -> StageFactory {
+    Box::new(|| Ok(Box::new(DebugInvert)))
+}
+
+fn decoded(units: impl IntoIterator<Item = AccessUnit>) -> Vec<Frame> {
+    let mut decoder = decode::open(&decode::Config::default()).unwrap();
+    let mut frames = Vec::new();
+    for unit in units {
+        decoder.decode(&unit, &mut frames).unwrap();
+    }
+    frames
+}
+
+/// A stage made of closures.
+struct Custom<P, A>(P, A);
+
+impl<P, A> Stage for Custom<P, A>
+where
+    P: FnMut(Frame) -> Result<Option<Frame>, StageError>,
+    A: FnMut(&StylePatch) -> Result<Applied, StageError>,
+{
+    fn process(&mut self, frame: Frame) -> Result<Option<Frame>, StageError> {
+        (self.0)(frame)
+    }
+
+    fn apply(&mut self, patch: &StylePatch) -> Result<Applied, StageError> {
+        (self.1)(patch)
+    }
+
+    fn warm(&mut self) -> Result<(), StageError> {
+        Ok(())
+    }
+}
+
+fn custom(
+    process: impl FnMut(Frame) -> Result<Option<Frame>, StageError> + Send + 'static,
+) -> StageFactory {
+    Box::new(|| {
+        Ok(Box::new(Custom(process, |patch: &StylePatch| {
+            Ok(Applied::all(patch))
+        })))
+    })
+}
+
+#[test]
+fn the_negative_of_every_picture_comes_out_readable() {
+    let mut running = Running::ready(invert());
+    let source = stream(1..=30, size(640, 360), |_| false);
+    let styled: Vec<_> = source.iter().map(|unit| running.through(unit)).collect();
+    assert!(styled[0].keyframe);
+    assert!(styled[1..].iter().all(|unit| !unit.keyframe));
+    let frames = decoded(styled);
+    for (source, frame) in source.iter().zip(&frames) {
+        assert_eq!((frame.pts, frame.arrived), (source.pts, source.arrived));
+        let code = barcode::read(picture(frame)).unwrap();
+        assert!(code.inverted);
+        assert_eq!(u64::from(code.number), source.pts.0 / TICKS);
+    }
+    let counters = running.handle.counters();
+    assert_eq!(
+        (counters.pushed, counters.decoded, counters.staged),
+        (30, 30, 30)
+    );
+    assert_eq!(
+        (counters.encoded, counters.keyframes, counters.dropped_units),
+        (30, 1, 0)
+    );
+    assert!(counters.decode_nanos > 0 && counters.stage_nanos > 0 && counters.encode_nanos > 0);
+    for (_, timing) in &running.units {
+        assert!(timing.total >= timing.decode + timing.stage + timing.encode);
+    }
+}
+
+#[test]
+fn a_keyframe_comes_exactly_from_the_time_that_was_named() {
+    let mut running = Running::ready(invert());
+    let source = stream(1..=20, size(320, 180), |_| false);
+    running.handle.keyframe_from(Pts(10 * TICKS - 1));
+    for (number, unit) in (1..).zip(&source) {
+        if number == 15 {
+            running.handle.request_keyframe();
+        }
+        assert_eq!(
+            running.through(unit).keyframe,
+            [1, 10, 15].contains(&number),
+            "{number}"
+        );
+    }
+}
+
+#[test]
+fn a_change_of_size_in_the_stream_is_followed() {
+    let mut running = Running::ready(invert());
+    let mut source = stream(1..=5, size(320, 180), |_| false);
+    source.extend(stream(6..=10, size(640, 360), |_| false));
+    let styled: Vec<_> = source.iter().map(|unit| running.through(unit)).collect();
+    let keyframes: Vec<_> = styled.iter().map(|unit| unit.keyframe).collect();
+    assert_eq!(keyframes.iter().filter(|&&keyframe| keyframe).count(), 2);
+    assert!(keyframes[0] && keyframes[5]);
+    let frames = decoded(styled);
+    assert_eq!(picture(&frames[9]).size(), size(640, 360));
+    assert!(
+        frames
+            .iter()
+            .all(|frame| barcode::read(picture(frame)).is_some_and(|c| c.inverted))
+    );
+}
+
+#[test]
+fn after_a_gap_nothing_is_decoded_until_a_keyframe() {
+    let mut running = Running::ready(invert());
+    let source = stream(1..=12, size(320, 180), |number| number == 10);
+    for unit in &source[..4] {
+        running.through(unit);
+    }
+    running.handle.gap();
+    running.until("a request for a keyframe", |event| {
+        matches!(event, Event::NeedKeyframe)
+    });
+    for unit in &source[5..9] {
+        running.handle.push(unit.clone());
+    }
+    for unit in &source[9..] {
+        running.through(unit);
+    }
+    let counters = running.handle.counters();
+    assert_eq!((counters.decoded, counters.dropped_units), (7, 4));
+    assert_eq!((counters.decode_errors, counters.keyframe_needs), (0, 1));
+}
+
+#[test]
+fn a_loss_that_nobody_noticed_shows_in_the_decoder_and_asks_for_a_keyframe() {
+    let mut running = Running::ready(invert());
+    let source = stream(1..=12, size(320, 180), |number| number == 10);
+    for unit in &source[..4] {
+        running.through(unit);
+    }
+    running.handle.push(source[5].clone());
+    running.until("a request for a keyframe", |event| {
+        matches!(event, Event::NeedKeyframe)
+    });
+    for unit in &source[6..9] {
+        running.handle.push(unit.clone());
+    }
+    for unit in &source[9..] {
+        running.through(unit);
+    }
+    let counters = running.handle.counters();
+    assert_eq!((counters.decode_errors, counters.dropped_units), (1, 3));
+    let frames = decoded(running.units.iter().map(|(unit, _)| unit.clone()));
+    assert_eq!(frames.len(), 7, "the styled stream itself has no gap");
+}
+
+#[test]
+fn a_stream_that_starts_in_the_middle_asks_for_a_keyframe() {
+    let mut running = Running::ready(invert());
+    let source = stream(1..=3, size(320, 180), |_| false);
+    let input = running.handle.input();
+    input.push(source[1].clone());
+    running.until("a request for a keyframe", |event| {
+        matches!(event, Event::NeedKeyframe)
+    });
+    input.push(source[2].clone());
+    assert_eq!(running.handle.counters().dropped_units, 2);
+    running.through(&source[0]);
+}
+
+#[test]
+fn a_stage_error_is_told_once_and_ends_the_pipeline() {
+    let mut seen = 0;
+    let mut running = Running::ready(custom(move |frame| {
+        seen += 1;
+        if seen == 3 {
+            Err(StageError::Process("out of paint".into()))
+        } else {
+            Ok(Some(frame))
+        }
+    }));
+    let source = stream(1..=6, size(320, 180), |_| false);
+    running.through(&source[0]);
+    running.through(&source[1]);
+    for unit in &source[2..] {
+        running.handle.push(unit.clone());
+    }
+    let (at, error) = running.failure();
+    assert_eq!(
+        (at, error.as_str()),
+        ("stage", "cannot process a frame: out of paint")
+    );
+    running.stopped();
+    assert_eq!(
+        running.units.len(),
+        2,
+        "nothing comes out after the failure"
+    );
+    running.handle.push(source[0].clone());
+    assert!(running.handle.apply(StylePatch::new()).is_err());
+    assert_eq!(running.handle.counters().failures, 1);
+}
+
+#[test]
+fn a_stage_panic_is_told_once_and_ends_the_pipeline() {
+    let mut running = Running::ready(custom(|_| panic!("brush broke")));
+    running
+        .handle
+        .push(stream([1], size(320, 180), |_| false)[0].clone());
+    let (at, error) = running.failure();
+    assert_eq!((at, error.as_str()), ("stage", "panicked: brush broke"));
+    running.stopped();
+    assert!(running.units.is_empty());
+    assert_eq!(running.handle.stage_busy_since(), None);
+}
+
+#[test]
+fn a_stage_that_cannot_be_built_or_warmed_is_never_ready() {
+    struct Cold;
+    impl Stage for Cold {
+        fn process(&mut self, frame: Frame) -> Result<Option<Frame>, StageError> {
+            Ok(Some(frame))
+        }
+        fn apply(&mut self, _: &StylePatch) -> Result<Applied, StageError> {
+            Ok(Applied::none())
+        }
+        fn warm(&mut self) -> Result<(), StageError> {
+            Err(StageError::Warm("no heat".into()))
+        }
+    }
+    let unloadable: StageFactory = Box::new(|| Err(StageError::Load("no weights".into())));
+    let cold: StageFactory = Box::new(|| Ok(Box::new(Cold)));
+    for (factory, expected) in [
+        (unloadable, "cannot load the stage: no weights"),
+        (cold, "cannot warm up the stage: no heat"),
+    ] {
+        let mut running = Running::start(factory);
+        let first = running.until("an event", |_| true);
+        let Event::Failed {
+            at: "stage",
+            error: error @ PipelineError::Stage(_),
+        } = first
+        else {
+            panic!("{first:?}");
+        };
+        assert_eq!(error.to_string(), expected);
+        running.stopped();
+    }
+}
+
+#[test]
+fn a_stalled_stage_shows_from_outside_and_holds_nobody_up() {
+    let (release, stalled) = std_mpsc::channel::<()>();
+    let (entered, inside) = std_mpsc::channel();
+    let running = Running::ready(custom(move |frame| {
+        entered.send(()).unwrap();
+        let _ = stalled.recv();
+        Ok(Some(frame))
+    }));
+    assert_eq!(running.handle.stage_busy_since(), None);
+    let before = Instant::now();
+    let source = stream(1..=3, size(320, 180), |_| false);
+    running.handle.push(source[0].clone());
+    inside.recv_timeout(DEADLINE).unwrap();
+    let since = running.handle.stage_busy_since().unwrap();
+    assert!(since >= before && since <= Instant::now());
+
+    running.handle.push(source[1].clone());
+    let Running {
+        handle, mut events, ..
+    } = running;
+    let counters = handle.shared_counters();
+    let dropping = Instant::now();
+    drop(handle);
+    let took = dropping.elapsed();
+    assert!(
+        took >= Duration::from_millis(100) && took < Duration::from_secs(5),
+        "{took:?}"
+    );
+    assert_eq!(counters.snapshot().detached, 1);
+    assert!(
+        matches!(events.try_recv(), Ok(Event::Stopped)),
+        "the end is told all the same"
+    );
+    assert!(matches!(events.try_recv(), Err(TryRecvError::Disconnected)));
+    drop(release);
+}
+
+#[test]
+fn dropping_the_handle_joins_threads_that_wait() {
+    let mut running = Running::ready(invert());
+    running.through(&stream([1], size(320, 180), |_| false)[0]);
+    let Running {
+        handle, mut events, ..
+    } = running;
+    let counters = handle.shared_counters();
+    drop(handle);
+    assert_eq!(counters.snapshot().detached, 0);
+    assert!(matches!(events.try_recv(), Ok(Event::Stopped)));
+    assert!(matches!(events.try_recv(), Err(TryRecvError::Disconnected)));
+}
+
+#[test]
+fn a_slow_stage_gets_the_newest_frame_and_the_others_are_counted() {
+    let (go, gate) = std_mpsc::channel::<()>();
+    let (entered, inside) = std_mpsc::channel();
+    let mut running = Running::ready(custom(move |frame| {
+        entered.send(frame.pts).unwrap();
+        let _ = gate.recv();
+        Ok(Some(frame))
+    }));
+    let source = stream(1..=6, size(320, 180), |_| false);
+    running.handle.push(source[0].clone());
+    assert_eq!(inside.recv_timeout(DEADLINE).unwrap(), source[0].pts);
+    for unit in &source[1..] {
+        running.handle.push(unit.clone());
+    }
+    let started = Instant::now();
+    while running.handle.counters().decoded < 6 {
+        assert!(started.elapsed() < DEADLINE);
+        std::thread::yield_now();
+    }
+    go.send(()).unwrap();
+    assert_eq!(inside.recv_timeout(DEADLINE).unwrap(), source[5].pts);
+    go.send(()).unwrap();
+    running.until(
+        "the newest",
+        |event| matches!(event, Event::Unit { unit, .. } if unit.pts == Pts(6 * TICKS)),
+    );
+    assert_eq!(running.handle.counters().displaced_before_stage, 4);
+}
+
+#[test]
+fn units_that_nobody_takes_are_dropped_and_the_next_one_is_a_keyframe() {
+    let mut running = Running::ready(invert());
+    let source = stream(1..=12, size(320, 180), |_| false);
+    for (encoded, unit) in (1..).zip(&source[..8]) {
+        running.handle.push(unit.clone());
+        let started = Instant::now();
+        // A unit is counted as encoded before it is handed out or dropped.
+        while {
+            let counters = running.handle.counters();
+            counters.encoded < encoded || counters.dropped_output + 4 < encoded
+        } {
+            assert!(started.elapsed() < DEADLINE);
+            std::thread::yield_now();
+        }
+    }
+    let next = running.through(&source[8]);
+    assert!(next.keyframe);
+    let delivered: Vec<u64> = running
+        .units
+        .iter()
+        .map(|(unit, _)| unit.pts.0 / TICKS)
+        .collect();
+    assert_eq!(delivered, [1, 2, 3, 4, 9]);
+    assert_eq!(running.handle.counters().dropped_output, 4);
+    assert!(!running.through(&source[9]).keyframe);
+    decoded(running.units.iter().map(|(unit, _)| unit.clone()));
+}
+
+#[test]
+fn a_pause_drops_what_is_under_way_and_the_next_moment_starts_with_a_keyframe() {
+    let (go, gate) = std_mpsc::channel::<()>();
+    let (entered, inside) = std_mpsc::channel();
+    let mut running = Running::ready(custom(move |frame| {
+        entered.send(()).unwrap();
+        let _ = gate.recv();
+        Ok(Some(frame))
+    }));
+    let first = stream(1..=3, size(320, 180), |_| false);
+    running.handle.push(first[0].clone());
+    inside.recv_timeout(DEADLINE).unwrap();
+    running.handle.pause();
+    drop(go);
+    // From here on the stage lets everything through at once.
+    let second = stream(10..=12, size(320, 180), |_| false);
+    running.handle.push(second[1].clone());
+    running.until("a request for a keyframe", |event| {
+        matches!(event, Event::NeedKeyframe)
+    });
+    assert!(running.through(&second[0]).keyframe);
+    assert!(!running.through(&second[1]).keyframe);
+    let delivered: Vec<u64> = running
+        .units
+        .iter()
+        .map(|(unit, _)| unit.pts.0 / TICKS)
+        .collect();
+    assert_eq!(
+        delivered,
+        [10, 11],
+        "the frame in the stage at the pause never comes out"
+    );
+    let counters = running.handle.counters();
+    assert_eq!(counters.stale + counters.displaced_after_stage, 1);
+}
+
+#[test]
+fn styles_are_answered_in_order_also_while_no_picture_comes() {
+    let factory: StageFactory = Box::new(|| {
+        let apply = |patch: &StylePatch| match patch.prompt.as_deref() {
+            Some("bad") => Err(StageError::Style("bad".into())),
+            _ => Ok(Applied::all(patch)),
+        };
+        Ok(Box::new(Custom(|frame| Ok(Some(frame)), apply)))
+    });
+    let mut running = Running::ready(factory);
+    for prompt in ["good", "bad", "good"] {
+        running
+            .handle
+            .apply(StylePatch::new().with_prompt(prompt))
+            .unwrap();
+    }
+    let answers: Vec<bool> = (0..3)
+        .map(
+            |_| match running.until("an answer", |event| matches!(event, Event::Applied(_))) {
+                Event::Applied(answer) => answer.is_ok_and(|applied| applied.prompt),
+                other => panic!("{other:?}"),
+            },
+        )
+        .collect();
+    assert_eq!(answers, [true, false, true]);
+    assert_eq!(running.handle.counters().refused_styles, 1);
+    running.through(&stream([1], size(320, 180), |_| false)[0]);
+}
+
+#[test]
+fn frames_above_the_highest_rate_do_not_reach_the_stage() {
+    let config = Config {
+        max_fps: 15,
+        ..Config::new("test")
+    };
+    let mut running = Running::with(config, Box::new(|| Ok(Box::new(Passthrough))));
+    running.until("ready", |event| matches!(event, Event::Ready { .. }));
+    let source = stream(1..=9, size(320, 180), |_| false);
+    for unit in source.iter().step_by(1) {
+        running.handle.push(unit.clone());
+        let number = unit.pts.0 / TICKS;
+        if number % 2 == 1 {
+            running.until("every second unit", |event| {
+                matches!(event, Event::Unit { unit, .. } if unit.pts == Pts(number * TICKS))
+            });
+        }
+    }
+    let counters = running.handle.counters();
+    assert_eq!(
+        (counters.decoded, counters.thinned, counters.encoded),
+        (9, 4, 5)
+    );
+}
+
+#[test]
+fn the_bitrate_follows_the_owner() {
+    let mut running = Running::ready(Box::new(|| Ok(Box::new(Passthrough))));
+    let source = stream(1..=180, size(640, 360), |_| false);
+    let bytes = |running: &mut Running, bits_per_s, units: &[AccessUnit]| -> usize {
+        running.handle.set_bitrate(bits_per_s);
+        let before = running.units.len();
+        for unit in units {
+            running.handle.push(unit.clone());
+            let started = Instant::now();
+            // Rate control may skip this frame: one more counter says so.
+            while {
+                let counters = running.handle.counters();
+                counters.encoded + counters.skipped < unit.pts.0 / TICKS
+            } {
+                assert!(started.elapsed() < DEADLINE);
+                std::thread::yield_now();
+            }
+            while let Ok(event) = running.events.try_recv() {
+                if let Event::Unit { unit, timing } = event {
+                    running.units.push((unit, timing));
+                }
+            }
+        }
+        running.units[before..]
+            .iter()
+            .map(|(unit, _)| unit.data.len())
+            .sum()
+    };
+    let high = bytes(&mut running, 2_000_000, &source[..90]);
+    let low = bytes(&mut running, 200_000, &source[90..]);
+    assert!(high > 3 * low, "{high} and {low} bytes");
+}
+
+#[test]
+fn a_handle_and_its_input_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Handle>();
+    shared::<reverie_transcoder::pipeline::Input>();
+}
+
+#[test]
+fn frames_are_the_test_picture() {
+    let code = barcode::read(picture(&frame(7, size(640, 360)))).unwrap();
+    assert_eq!((code.number, code.millis, code.inverted), (7, 231, false));
+}
