@@ -1,1 +1,9 @@
-//! placeholder
+//! The outside view of Reverie: a server on port 0 and real clients as processes of their own.
+
+#![forbid(unsafe_code)]
+
+pub mod client;
+pub mod frames;
+pub mod http;
+pub mod server;
+pub mod stages;

@@ -1,0 +1,105 @@
+# The one list of habits. Each installs what it needs first (scripts/setup), once.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+.NOTPARALLEL:
+
+# Where cargo builds: target, unless CARGO_TARGET_DIR says otherwise.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+PYTHON := .venv/bin/python
+CLIENTS := integration-tests/clients
+export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
+
+# Says which step begins, so that the last such line before an error names what failed.
+step = @printf '\n==> %s\n' '$(1)'
+
+.PHONY: help setup run demo test lint bench fmt audit clean \
+	lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
+
+help: ## List the habits
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Install everything the habits need
+	@scripts/setup test
+
+run: ## Run the server on its default configuration
+	@scripts/setup run
+	cargo run --release -p reverie-sfu --bin reverie -- serve
+
+demo: ## Publish a clip, watch it through one moment, print a report (KEEP=1 leaves the server up)
+	@scripts/setup demo
+	cargo build --release -p reverie-sfu --bin reverie
+	@$(PYTHON) $(CLIENTS)/demo.py --server $(TARGET)/release/reverie --out demo $(if $(KEEP),--keep)
+
+test: ## Run everything CI runs: lint, unit tests, and real clients against the server
+	@scripts/setup test
+	@$(MAKE) lint test-pages test-clients test-rust test-loom
+	$(call step,everything passed)
+
+lint: ## Check format, lints, documentation, dependencies, spelling and the pages
+	@scripts/setup lint
+	@$(MAKE) lint-text lint-pages lint-deps lint-rust lint-docs
+
+bench: ## Measure the codecs and the forwarding path
+	@scripts/setup bench
+	cargo bench -p reverie-transcoder --bench codec
+	cargo bench -p reverie-sfu --bench forward
+
+fmt: ## Format the Rust sources
+	cargo fmt --all
+
+audit: ## Look for known vulnerabilities in the dependencies (needs the network)
+	@scripts/setup lint
+	cargo deny check advisories
+
+clean: ## Remove everything built or installed here
+	cargo clean
+	rm -rf .tools .venv demo $(CLIENTS)/node_modules sfu/web/node_modules
+	find $(CLIENTS) scripts -name __pycache__ -type d -exec rm -rf {} +
+
+lint-text:
+	$(call step,format and spelling)
+	cargo fmt --all --check
+	typos
+
+lint-pages:
+	$(call step,pages and the browser client)
+	npm --prefix sfu/web run --silent check
+	sfu/web/node_modules/.bin/tsc -p $(CLIENTS)/jsconfig.json
+
+lint-deps:
+	$(call step,dependencies)
+	cargo deny --log-level error check bans licenses sources
+
+lint-rust:
+	$(call step,clippy)
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	$(call step,clippy without the torch feature)
+	cargo clippy --workspace --all-targets --locked --no-default-features -- -D warnings
+
+lint-docs:
+	$(call step,documentation)
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --locked --no-deps
+
+test-pages:
+	$(call step,page tests)
+	npm --prefix sfu/web test --silent -- --test-reporter=dot
+
+test-clients:
+	$(call step,client tests)
+	$(PYTHON) -m unittest discover --start-directory $(CLIENTS)
+
+test-rust:
+	$(call step,Rust tests)
+	cargo nextest run --workspace --locked
+	$(call step,documentation tests)
+	cargo test --workspace --locked --doc
+
+# A folder of its own, since the flag changes every crate; unoptimised, since the model is small.
+test-loom:
+	$(call step,every interleaving of the hand-off between two threads)
+	RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(TARGET)/loom \
+		cargo nextest run --config 'profile.dev.package."*".opt-level=0' \
+		--locked -p reverie-transcoder --lib latest

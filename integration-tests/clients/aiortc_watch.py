@@ -1,0 +1,202 @@
+#!/usr/bin/env python3
+"""Plays a channel over WHEP with aiortc, decodes every picture and prints what its bar code says.
+
+    aiortc_watch.py --url http://HOST/whep/CHANNEL [--token T] [--wait] [--seconds N]
+                    [--png-before FILE] [--png-after FILE]
+
+A picture is decoded when the first packet of the next one arrives (aiortc ignores the marker bit), so
+`t` is one frame interval later than in a browser. Stops on SIGTERM, SIGINT, a line `stop` on stdin,
+the end of a piped stdin or after N seconds, and then deletes its session. Exit status: 0 stopped,
+2 refused by the server, 3 connection lost.
+"""
+
+import argparse
+import asyncio
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+from aiortc import MediaStreamTrack, RTCPeerConnection
+from aiortc.mediastreams import MediaStreamError
+from av import AudioFrame, VideoFrame
+
+import barcode
+from aiortc_publish import watch_connection
+from lines import emit, milliseconds_since, stop_requested
+from whip import Refused, Session, h264_only, peer
+
+
+@dataclass
+class Summary:
+    """Totals of one viewing."""
+
+    frames: int = 0
+    unreadable: int = 0
+    inverted: int = 0
+    first_n: int | None = None
+    last_n: int | None = None
+    max_gap_ms: float = 0.0
+    audio_frames: int = 0
+
+
+class Viewer:
+    """Reads both tracks; one line for each picture, one a second for the sound."""
+
+    def __init__(self, posted: float, before: Path | None, after: Path | None) -> None:
+        self.summary = Summary()
+        self._posted = posted
+        self._pictures = {False: before, True: after}
+        self._last: float | None = None
+
+    async def read_video(self, track: MediaStreamTrack) -> None:
+        """Reports every picture until the track ends."""
+        while (frame := await next_frame(track)) is not None:
+            assert isinstance(frame, VideoFrame)
+            await self._picture(frame, time.time())
+
+    async def read_audio(self, track: MediaStreamTrack) -> None:
+        """Reports once a second how much sound came, and how loud (RMS, 1 = full scale)."""
+        due, count, power = 0.0, 0, 0.0
+        while (frame := await next_frame(track)) is not None:
+            assert isinstance(frame, AudioFrame)
+            due = due or time.time() + 1
+            self.summary.audio_frames += 1
+            count += 1
+            power += float(np.mean((frame.to_ndarray() / 32768.0) ** 2))
+            if time.time() >= due:
+                emit("audio", frames=count, rms=round((power / count) ** 0.5, 4), pts=frame.pts)
+                due, count, power = due + 1, 0, 0.0
+
+    async def _picture(self, frame: VideoFrame, now: float) -> None:
+        luma = luma_of(frame)
+        code = barcode.read(luma)
+        summary = self.summary
+        if summary.frames == 0:
+            size = f"{frame.width}x{frame.height}"
+            emit("first_frame", t=now, ms=round((now - self._posted) * 1000, 1), size=size)
+        if self._last is not None:
+            summary.max_gap_ms = max(summary.max_gap_ms, round((now - self._last) * 1000, 1))
+        self._last = now
+        summary.frames += 1
+        if code is None:
+            summary.unreadable += 1
+        else:
+            summary.inverted += code.inverted
+            summary.first_n = summary.first_n or code.number
+            summary.last_n = code.number
+        emit(
+            "frame",
+            t=now,
+            n=code and code.number,
+            clock=code and code.clock,
+            inverted=code and code.inverted,
+            luma=full_range_mean(luma),
+            pts=frame.pts,
+            size=[frame.width, frame.height],
+        )
+        if code is not None and (path := self._pictures[code.inverted]):
+            self._pictures[code.inverted] = None
+            await asyncio.to_thread(frame.save, str(path))
+
+
+async def next_frame(track: MediaStreamTrack) -> object | None:
+    """The next decoded frame, or None when the track has ended."""
+    try:
+        return await track.recv()
+    except MediaStreamError:
+        return None
+
+
+def luma_of(frame: VideoFrame) -> barcode.Luma:
+    """The luma plane without its padding; a view, valid as long as the frame."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : frame.width]
+
+
+def full_range_mean(luma: barcode.Luma) -> float:
+    """Mean luma stretched from video range to 0..255, as a browser's canvas would have it."""
+    return round((float(luma.mean()) - 16) * 255 / 219, 1)
+
+
+async def main() -> int:
+    """Runs until told to stop; returns the exit status."""
+    args = arguments()
+    stop = stop_requested()
+    posted = time.time()
+    pc = peer()
+    lost = watch_connection(pc, posted)
+    viewer = Viewer(posted, args.png_before, args.png_after)
+    readers: list[asyncio.Task[None]] = []
+
+    @pc.on("track")
+    def on_track(track: MediaStreamTrack) -> None:
+        read = viewer.read_video if track.kind == "video" else viewer.read_audio
+        readers.append(asyncio.create_task(read(track)))
+
+    pc.addTransceiver("audio", direction="recvonly")
+    pc.addTransceiver("video", direction="recvonly").setCodecPreferences(h264_only())
+    async with aiohttp.ClientSession() as http:
+        url = args.url + "?wait=1" if args.wait else args.url
+        try:
+            session = await Session.open(http, url, args.token, pc)
+        except Refused as refused:
+            emit("refused", status=refused.status, headers=refused.headers, body=refused.body)
+            await pc.close()
+            return 2
+        emit("session", url=session.url, ms=milliseconds_since(posted))
+        status = await until_ended(stop, lost, readers, args.seconds)
+        if status == 0:
+            first, second = await session.close()
+            emit("deleted", status=first, again=second)
+        received = await inbound(pc)
+        await pc.close()
+        await asyncio.gather(*readers)
+        emit("summary", **asdict(viewer.summary), rtp=received)
+        return status
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--token")
+    parser.add_argument("--wait", action="store_true", help="wait for the publisher (?wait=1)")
+    parser.add_argument("--seconds", type=float, help="stop after this long")
+    parser.add_argument("--png-before", type=Path, help="where the first untouched picture goes")
+    parser.add_argument("--png-after", type=Path, help="where the first inverted picture goes")
+    return parser.parse_args()
+
+
+async def until_ended(
+    stop: asyncio.Event, lost: asyncio.Event, readers: list[asyncio.Task[None]], seconds: float | None
+) -> int:
+    """Waits for whatever ends the viewing: 0 when asked to stop, 3 when the connection or a track is gone."""
+    stopping = asyncio.ensure_future(stop.wait())
+    losing = asyncio.ensure_future(lost.wait())
+    done, _ = await asyncio.wait(
+        [stopping, losing, *readers], timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+    )
+    stopping.cancel()
+    losing.cancel()
+    return 3 if done and stopping not in done else 0
+
+
+async def inbound(pc: RTCPeerConnection) -> dict[str, dict[str, int]]:
+    """Packets received, lost and their jitter per kind."""
+    return {
+        entry.kind: {
+            "ssrc": entry.ssrc,
+            "packets": entry.packetsReceived,
+            "lost": entry.packetsLost,
+            "jitter": entry.jitter,
+        }
+        for entry in (await pc.getStats()).values()
+        if entry.type == "inbound-rtp"
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(asyncio.run(main()))

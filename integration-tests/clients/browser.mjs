@@ -1,0 +1,209 @@
+#!/usr/bin/env node
+// A real Chromium, driven over stdin and stdout: one JSON command per line in, one JSON event per line out.
+//
+//   browser.mjs [--mdns]     --mdns: host candidates carry .local names, as for a page without a camera
+//
+// The first event is `ready`. Each command {"id", "cmd", ...} is answered by {"event": "reply", "id",
+// "ok", "value" | "error"}. It ends on {"cmd": "close"}, a line `stop`, the end of stdin or SIGTERM,
+// and at once, as in a crash, on {"cmd": "kill"}. CHROMIUM names another executable.
+// @ts-check
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import puppeteer from 'puppeteer-core';
+import { prepare, stats, stopFrames, watchFrames } from './page.mjs';
+
+/** Milliseconds between two batches of frames. */
+const BATCH = 250;
+/** Milliseconds a page may take to load, or a `wait` to come true, unless the command says otherwise. */
+const PATIENCE = 15_000;
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--use-fake-device-for-media-stream',
+  '--use-fake-ui-for-media-stream',
+  '--autoplay-policy=no-user-gesture-required',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-background-timer-throttling',
+  '--disable-backgrounding-occluded-windows',
+  '--disable-renderer-backgrounding',
+];
+
+/** @type {Map<string, import('puppeteer-core').Page>} */
+const pages = new Map();
+const profile = mkdtempSync(join(tmpdir(), 'reverie-chromium-'));
+
+const hidesAddresses = process.argv.includes('--mdns');
+const browser = await puppeteer.launch({
+  executablePath: executable(),
+  headless: true,
+  pipe: true,
+  userDataDir: profile,
+  handleSIGINT: false,
+  handleSIGTERM: false,
+  handleSIGHUP: false,
+  args: hidesAddresses ? FLAGS : [...FLAGS, '--disable-features=WebRtcHideLocalIpsWithMdns'],
+});
+const root = /** @type {number} */ (browser.process()?.pid);
+
+/** What each command does; the returned value is the reply's. */
+const COMMANDS = {
+  open,
+  /** @param {any} command */
+  eval: ({ page, code }) => named(page).evaluate(code),
+  wait,
+  /** @param {any} command */
+  click: ({ page, selector }) => named(page).click(selector),
+  /** @param {any} command */
+  type: ({ page, selector, text }) => named(page).type(selector, text),
+  /** @param {any} command */
+  reload: async ({ page }) => void (await named(page).reload({ timeout: PATIENCE })),
+  /** @param {any} command */
+  watch_frames: async ({ page, selector = 'video' }) => {
+    await wait({ page, code: `document.querySelector(${JSON.stringify(selector)}) !== null` });
+    await named(page).evaluate(watchFrames, selector, BATCH);
+  },
+  /** @param {any} command */
+  stop_frames: ({ page }) => named(page).evaluate(stopFrames),
+  /** @param {any} command */
+  stats: ({ page }) => named(page).evaluate(stats),
+  /** @param {any} command */
+  screenshot: async ({ page, path }) => void (await named(page).screenshot({ path })),
+  /** @param {any} command */
+  close_page: async ({ page }) => {
+    await named(page).browserContext().close();
+    pages.delete(page);
+  },
+};
+
+for (const signal of ['SIGTERM', 'SIGINT']) process.on(signal, close);
+browser.on('disconnected', async () => {
+  // Children of the browser write there a little longer than it lives.
+  await rm(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+  emit('exit');
+  process.exit();
+});
+const input = createInterface({ input: process.stdin });
+input.on('line', run);
+input.on('close', close);
+emit('ready', { browser: await browser.version(), pid: root });
+
+/** @param {string} line */
+async function run(line) {
+  if (line.trim() === 'stop') return close();
+  let id = null;
+  try {
+    const command = JSON.parse(line);
+    id = command.id;
+    if (command.cmd === 'close') return await close();
+    if (command.cmd === 'kill') return killTree();
+    const act = /** @type {Record<string, Function>} */ (COMMANDS)[command.cmd];
+    if (!act) throw new Error(`unknown command ${command.cmd}`);
+    emit('reply', { id, ok: true, value: (await act(command)) ?? null });
+  } catch (error) {
+    emit('reply', { id, ok: false, error: String(error) });
+  }
+}
+
+/**
+ * Opens a page in a context and a window of its own, so that no page is ever in the background.
+ * @param {any} command
+ */
+async function open({ page: name, url }) {
+  if (pages.has(name)) throw new Error(`page ${name} is open`);
+  const context = await browser.createBrowserContext();
+  const page = await context.newPage();
+  pages.set(name, page);
+  page.on('console', (message) => {
+    const { url, lineNumber } = message.location();
+    const at = url ? `${url}:${lineNumber}` : null;
+    emit('console', { page: name, level: message.type(), text: message.text(), at });
+  });
+  page.on('pageerror', (error) => emit('page_error', { page: name, text: String(error) }));
+  page.on('error', (error) => emit('page_crash', { page: name, text: String(error) }));
+  await page.exposeFunction('testReport', (/** @type {string} */ kind, /** @type {object} */ what) =>
+    emit(kind, { page: name, ...what }),
+  );
+  await page.evaluateOnNewDocument(prepare);
+  const response = await page.goto(url, { waitUntil: 'load', timeout: PATIENCE });
+  return { status: response?.status() ?? null };
+}
+
+/**
+ * Waits until an expression is true; the page's policy may forbid eval, so the browser evaluates it.
+ * @param {{ page: string, code: string, timeout_ms?: number }} command
+ */
+function wait({ page, code, timeout_ms = PATIENCE }) {
+  const failure = JSON.stringify(`not within ${timeout_ms} ms: ${code}`);
+  return named(page).evaluate(`(async () => {
+    const end = performance.now() + ${Number(timeout_ms)};
+    for (;;) {
+      const value = await (${code});
+      if (value) return value;
+      if (performance.now() > end) throw new Error(${failure});
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  })()`);
+}
+
+/** @param {string} name */
+function named(name) {
+  const page = pages.get(name);
+  if (!page) throw new Error(`no page ${name}`);
+  return page;
+}
+
+async function close() {
+  await browser.close();
+}
+
+/** Kills every process of the browser with SIGKILL, the children first seen before the parent is gone. */
+function killTree() {
+  const parents = new Map(
+    readdirSync('/proc')
+      .filter((entry) => /^\d+$/.test(entry))
+      .map((entry) => [Number(entry), parentOf(entry)]),
+  );
+  const tree = [root];
+  for (const member of tree) {
+    for (const [pid, parent] of parents) if (parent === member) tree.push(pid);
+  }
+  emit('killed', { processes: tree.length });
+  for (const pid of tree) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch {
+      // Gone by itself in the meantime.
+    }
+  }
+}
+
+/** @param {string} pid */
+function parentOf(pid) {
+  try {
+    const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return Number(status.slice(status.lastIndexOf(')') + 2).split(' ')[1]);
+  } catch {
+    return null;
+  }
+}
+
+function executable() {
+  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+  const names = 'chromium chromium-browser google-chrome';
+  const script = `for name in ${names}; do command -v $name && exit; done; exit 1`;
+  return execFileSync('sh', ['-c', script], { encoding: 'utf8' }).trim();
+}
+
+/**
+ * @param {string} event
+ * @param {object} [fields]
+ */
+function emit(event, fields = {}) {
+  process.stdout.write(`${JSON.stringify({ event, t: Date.now() / 1000, ...fields })}\n`);
+}

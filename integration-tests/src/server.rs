@@ -1,0 +1,169 @@
+//! The product's own server in this process, on free ports.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use reverie_config::Config;
+use reverie_sfu::{Running, Server};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::client::PATIENCE;
+use crate::http::{self, Answer};
+use crate::stages;
+
+/// A server with every stage of [`stages::with_faults`].
+#[derive(Debug)]
+pub struct TestServer {
+    running: Running,
+}
+
+/// A configuration on free ports of the loopback.
+///
+/// # Panics
+///
+/// Never: the addresses are constants.
+#[must_use]
+pub fn config() -> Config {
+    let mut config = Config::default();
+    let free = "127.0.0.1:0".parse().expect("a constant address");
+    config.http.listen = free;
+    config.metrics.listen = free;
+    config.media.listen = "0.0.0.0:0".parse().expect("a constant address");
+    config
+}
+
+impl TestServer {
+    /// Starts on free ports with the defaults.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(config()).await
+    }
+
+    /// Starts with a configuration.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn start_with(config: Config) -> Result<Self> {
+        Ok(Self {
+            running: Server::start_with(config, stages::with_faults()).await?,
+        })
+    }
+
+    /// The URL of a path.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.running.http)
+    }
+
+    /// Everything on `/metrics`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub async fn metrics(&self) -> Result<String> {
+        Ok(
+            http::get(&format!("http://{}/metrics", self.running.metrics))
+                .await?
+                .body,
+        )
+    }
+
+    /// The sum of all series of a metric.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::metrics`].
+    pub async fn metric(&self, name: &str) -> Result<f64> {
+        let text = self.metrics().await?;
+        let series = text.lines().filter(|l| {
+            l.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+        });
+        Ok(series
+            .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum())
+    }
+
+    /// A channel as the API shows it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub async fn channel(&self, name: &str) -> Result<Answer> {
+        http::get(&self.url(&format!("/v1/channels/{name}"))).await
+    }
+
+    /// Waits until the channel looks as wanted.
+    ///
+    /// # Errors
+    ///
+    /// After [`PATIENCE`].
+    pub async fn channel_until(
+        &self,
+        name: &str,
+        what: &str,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.channel(name).await?;
+            if answer.status.is_success() && wanted(&answer.json()) {
+                return Ok(answer.json());
+            }
+            if Instant::now() > deadline {
+                bail!(
+                    "channel {name} was not {what} in {PATIENCE:?}: {}",
+                    answer.body
+                );
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks for a moment; returns its id.
+    ///
+    /// # Errors
+    ///
+    /// If it is refused.
+    pub async fn moment(&self, channel: &str, pipeline: &str, seconds: f64) -> Result<String> {
+        let body = json!({ "prompt": "a test", "duration_s": seconds, "pipeline": pipeline });
+        let answer =
+            http::post(&self.url(&format!("/v1/channels/{channel}/moments")), &body).await?;
+        ensure!(answer.status == 201, "{answer:?}");
+        Ok(answer.json()["id"]
+            .as_str()
+            .context("a moment has an id")?
+            .to_owned())
+    }
+
+    /// Waits until a moment has ended and returns it.
+    ///
+    /// # Errors
+    ///
+    /// After [`PATIENCE`].
+    pub async fn ended(&self, id: &str) -> Result<Value> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let moment = http::get(&self.url(&format!("/v1/moments/{id}")))
+                .await?
+                .json();
+            if !moment["ended_at"].is_null() {
+                return Ok(moment);
+            }
+            if Instant::now() > deadline {
+                bail!("the moment did not end in {PATIENCE:?}: {moment}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Stops it and waits for the end.
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}

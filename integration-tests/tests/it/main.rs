@@ -1,0 +1,7 @@
+//! The running server against real browsers and WebRTC clients.
+
+mod http;
+mod joining;
+mod moment;
+mod stages;
+mod vanishing;
