@@ -26,6 +26,8 @@ async fn three_moments_are_one_continuous_stream_for_every_viewer() -> Result<()
     for page in PAGES {
         browser.open(page, &server.url("/watch/show")).await?;
         browser.until(page, "window.reverie.state === 'live' && document.querySelector('#video').videoWidth > 0").await?;
+        // Chromium measures no sound of a muted element.
+        browser.ask(json!({ "cmd": "eval", "page": page, "code": "void (document.querySelector('#video').muted = false)" })).await?;
         browser
             .ask(json!({ "cmd": "watch_frames", "page": page, "selector": "#video" }))
             .await?;

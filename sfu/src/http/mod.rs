@@ -96,8 +96,7 @@ pub(crate) fn public(app: App) -> Router {
         .route("/whip/{channel}", get(no_content).post(signalling::publish))
         .route("/whep/{channel}", get(no_content).post(signalling::watch))
         .route("/whip/{channel}/{session}", session_routes(Protocol::Whip))
-        .route("/whep/{channel}/{session}", session_routes(Protocol::Whep))
-        .layer(middleware::map_response(accept_post));
+        .route("/whep/{channel}/{session}", session_routes(Protocol::Whep));
     Router::new()
         .merge(signalling)
         .route("/v1/channels", get(api::channels))
@@ -120,6 +119,7 @@ pub(crate) fn public(app: App) -> Router {
             allowed: "the methods of the documentation",
         })
         .layer(cors(&app))
+        .layer(middleware::from_fn(accept_post))
         .layer(middleware::map_response(never_sniff))
         .layer(middleware::from_fn_with_state(app.clone(), measure))
         .with_state(app)
@@ -148,11 +148,17 @@ async fn no_content() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn accept_post(mut response: Response) -> Response {
-    response.headers_mut().insert(
-        HeaderName::from_static("accept-post"),
-        HeaderValue::from_static("application/sdp"),
-    );
+/// RFC 9725, section 4.1: endpoints say what they take, also in answer to a preflight.
+async fn accept_post(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let signalling = path.starts_with("/whip/") || path.starts_with("/whep/");
+    let mut response = next.run(request).await;
+    if signalling {
+        let accepted = HeaderValue::from_static("application/sdp");
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("accept-post"), accepted);
+    }
     response
 }
 

@@ -6,6 +6,7 @@ mod relay;
 mod socket;
 
 pub(crate) use socket::Counts as SocketCounts;
+pub use socket::Media;
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,7 +24,6 @@ use crate::engine::ids::StreamId;
 use crate::engine::{Command, Engine, Event, Input, Limits, Output};
 use crate::metrics::ShardMetrics;
 use relay::Relay;
-use socket::Media;
 
 /// Commands waiting for one shard; about a second of media between shards.
 const COMMANDS: usize = 4096;

@@ -16,8 +16,8 @@ const KERNEL_BUFFER: usize = 4 << 20;
 /// Largest run given to the kernel at once (below the 64 KiB of one UDP message).
 const MAX_RUN: usize = 60_000;
 
-/// See the module.
-pub(super) struct Media {
+/// See the module. Never blocks.
+pub struct Media {
     pub(super) socket: UdpSocket,
     state: UdpSocketState,
     port: u16,
@@ -53,7 +53,11 @@ struct Run {
 
 impl Media {
     /// Binds.
-    pub(super) fn bind(address: SocketAddr) -> io::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says of the address.
+    pub fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::DGRAM,
@@ -85,7 +89,11 @@ impl Media {
     }
 
     /// Where it is bound.
-    pub(super) fn local(&self) -> io::Result<SocketAddr> {
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says.
+    pub fn local(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
@@ -122,7 +130,7 @@ impl Media {
     }
 
     /// Queues a datagram; runs of one size to one destination leave together.
-    pub(super) fn send(&mut self, transmit: &Transmit) {
+    pub fn send(&mut self, transmit: &Transmit) {
         let route = (transmit.source, transmit.destination);
         let len = transmit.bytes.len();
         let fits = self.run.route == Some(route)
@@ -143,7 +151,7 @@ impl Media {
     }
 
     /// Sends what is queued.
-    pub(super) fn flush(&mut self) {
+    pub fn flush(&mut self) {
         let Some((source, destination)) = self.run.route.take() else {
             return;
         };
@@ -166,6 +174,12 @@ impl Media {
         }
         self.run.bytes.clear();
         self.run.count = 0;
+    }
+
+    /// System calls that sent something so far.
+    #[must_use]
+    pub fn send_calls(&self) -> u64 {
+        self.counts.sends
     }
 
     pub(super) fn counts(&self) -> Counts {

@@ -59,6 +59,8 @@ pub(crate) struct Net {
     wake: Instant,
     generation: u32,
     server: SocketAddr,
+    /// While set, datagrams of clients are kept here and not given to the engine.
+    captured: Option<Vec<(SocketAddr, Vec<u8>)>>,
 }
 
 impl Net {
@@ -87,6 +89,7 @@ impl Net {
             wake: now,
             generation: 0,
             server,
+            captured: None,
         }
     }
 
@@ -103,6 +106,15 @@ impl Net {
     /// Adds a viewer and waits until it is connected; returns its index.
     pub(crate) fn viewer(&mut self) -> usize {
         self.join(Side::Watch, Direction::RecvOnly)
+    }
+
+    /// Adds viewers and waits until all are connected; returns their indices.
+    pub(crate) fn viewers(&mut self, count: usize) -> Vec<usize> {
+        let added: Vec<_> = (0..count)
+            .map(|_| self.begin(Side::Watch, Direction::RecvOnly))
+            .collect();
+        added.iter().for_each(|viewer| self.connect(*viewer));
+        added
     }
 
     /// Gives the engine a command.
@@ -149,6 +161,23 @@ impl Net {
     pub(crate) fn write_audio(&mut self, client: usize, seq: u64, timestamp: u32, payload: &[u8]) {
         let mid = self.clients[client].audio;
         self.write(client, mid, seq, timestamp, false, payload);
+    }
+
+    /// From now on datagrams of clients do not reach the engine.
+    pub(crate) fn capture(&mut self) {
+        self.captured = Some(Vec::new());
+    }
+
+    /// Ends [`Self::capture`]: sources and datagrams in order.
+    pub(crate) fn captured(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
+        self.captured.take().unwrap_or_default()
+    }
+
+    /// Stops driving a client, which then neither hears nor says anything.
+    pub(crate) fn freeze(&mut self, client: usize) {
+        let client = &mut self.clients[client];
+        client.cut_off = true;
+        client.next = self.now + Duration::from_secs(3_600);
     }
 
     /// Video packets that a client received, in order of their sequence numbers.
@@ -203,6 +232,12 @@ impl Net {
     }
 
     fn join(&mut self, side: Side, direction: Direction) -> usize {
+        let index = self.begin(side, direction);
+        self.connect(index);
+        index
+    }
+
+    fn begin(&mut self, side: Side, direction: Direction) -> usize {
         let index = self.clients.len();
         let address: SocketAddr = format!("10.0.1.{}:{}", index % 250 + 1, 5000 + index)
             .parse()
@@ -248,13 +283,18 @@ impl Net {
             next: self.now,
         });
         self.command(Command::Add(Box::new(peer)));
+        index
+    }
+
+    fn connect(&mut self, index: usize) {
+        let id = self.clients[index].id;
         for _ in 0..200 {
             if self
                 .events
                 .iter()
                 .any(|e| matches!(e, Event::Connected(peer, _) if *peer == id))
             {
-                return index;
+                return;
             }
             self.run(Duration::from_millis(10));
         }
@@ -334,6 +374,10 @@ impl Net {
             return;
         }
         let source = client.address;
+        if let Some(captured) = &mut self.captured {
+            captured.extend(sent.into_iter().map(|t| (source, t.contents.to_vec())));
+            return;
+        }
         for t in sent {
             let input = Input::Datagram {
                 source,

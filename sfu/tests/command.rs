@@ -1,0 +1,133 @@
+//! The `reverie` command as a user runs it.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn reverie(arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_reverie"));
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(variables.iter().copied());
+    command
+}
+
+fn output(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    reverie(arguments, variables)
+        .output()
+        .expect("the binary runs")
+}
+
+const FREE: [(&str, &str); 3] = [
+    ("REVERIE__HTTP__LISTEN", "127.0.0.1:0"),
+    ("REVERIE__METRICS__LISTEN", "127.0.0.1:0"),
+    ("REVERIE__MEDIA__LISTEN", "127.0.0.1:0"),
+];
+
+/// Starts a server and waits for its ready line.
+fn serve() -> (Child, String) {
+    let mut child = reverie(&["serve", "--print-ready"], &FREE)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    (child, line)
+}
+
+fn ends(child: &mut Child, within: Duration) -> Option<i32> {
+    let deadline = Instant::now() + within;
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().expect("a child") {
+            return status.code();
+        }
+        std::thread::yield_now();
+    }
+    child.kill().expect("a child");
+    None
+}
+
+#[test]
+fn a_terminated_server_closes_everything_and_exits_with_zero() {
+    let (mut child, ready) = serve();
+    let ready: serde_json::Value = serde_json::from_str(&ready).expect("the ready line is JSON");
+    assert_eq!(ready["ready"], true);
+    assert!(
+        ready["http"].as_str().is_some_and(|a| !a.ends_with(":0")),
+        "{ready}"
+    );
+    let killed = Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status()
+        .expect("kill runs");
+    assert!(killed.success());
+    assert_eq!(ends(&mut child, Duration::from_secs(15)), Some(0));
+}
+
+#[test]
+fn an_open_address_without_credentials_is_refused_with_the_keys_to_set() {
+    let refused = output(&["serve"], &[("REVERIE__HTTP__LISTEN", "0.0.0.0:8080")]);
+    assert_eq!(refused.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    for key in [
+        "auth.publish_token",
+        "auth.control_token",
+        "auth.watch_token",
+    ] {
+        assert!(said.contains(key), "{key} is missing in: {said}");
+    }
+}
+
+#[test]
+fn every_problem_of_a_configuration_is_told_at_once() {
+    let refused = output(
+        &["config", "check"],
+        &[
+            ("REVERIE__MEDIA__SHARDS", "many"),
+            ("REVERIE__HTTP__PORT", "1"),
+            ("REVERIE__LOG__FORMAT", "xml"),
+        ],
+    );
+    assert_eq!(refused.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    for origin in [
+        "REVERIE__MEDIA__SHARDS",
+        "REVERIE__HTTP__PORT",
+        "REVERIE__LOG__FORMAT",
+    ] {
+        assert!(said.contains(origin), "{origin} is missing in: {said}");
+    }
+}
+
+#[test]
+fn the_configuration_in_force_is_printed_without_secrets() {
+    let printed = output(
+        &["config", "print"],
+        &[("REVERIE__AUTH__CONTROL_TOKEN", "0123456789abcdef-secret")],
+    );
+    assert!(printed.status.success());
+    let text = String::from_utf8_lossy(&printed.stdout);
+    assert!(
+        text.contains("control_token = \"***\"") && !text.contains("0123456789abcdef"),
+        "{text}"
+    );
+}
+
+#[test]
+fn an_address_in_use_names_its_key() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound").to_string();
+    let refused = output(&["serve"], &[("REVERIE__HTTP__LISTEN", &address)]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("http.listen"));
+}
+
+#[test]
+fn a_filter_that_cannot_be_read_names_its_key() {
+    let refused = output(&["serve"], &[("REVERIE__LOG__LEVEL", "info,,=what")]);
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("log.level"));
+}
