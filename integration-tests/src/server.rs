@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use reverie_config::Config;
 use reverie_sfu::{Running, Server};
 use serde_json::{Value, json};
+use tokio::io::AsyncBufReadExt as _;
 use tokio::time::Instant;
 
 use crate::client::PATIENCE;
@@ -165,5 +166,69 @@ impl TestServer {
     /// Stops it and waits for the end.
     pub async fn stop(self) {
         self.running.stop().await;
+    }
+}
+
+/// The product's own binary, as a process.
+#[derive(Debug)]
+pub struct Binary {
+    child: tokio::process::Child,
+    /// Its HTTP address.
+    pub http: String,
+}
+
+impl Binary {
+    /// Starts the binary that was built beside this test, on free ports.
+    ///
+    /// # Errors
+    ///
+    /// If it was not built or does not say that it is ready.
+    pub async fn start() -> Result<Self> {
+        let tests = std::env::current_exe()?;
+        let binary = tests
+            .ancestors()
+            .nth(2)
+            .context("a target folder")?
+            .join("reverie");
+        ensure!(
+            binary.exists(),
+            "{} is missing; run cargo build --workspace",
+            binary.display()
+        );
+        let mut child = tokio::process::Command::new(binary)
+            .args(["serve", "--print-ready"])
+            .envs([
+                ("REVERIE__HTTP__LISTEN", "127.0.0.1:0"),
+                ("REVERIE__METRICS__LISTEN", "127.0.0.1:0"),
+                ("REVERIE__MEDIA__LISTEN", "0.0.0.0:0"),
+            ])
+            .stdout(std::process::Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = child.stdout.take().context("stdout is piped")?;
+        let mut lines = tokio::io::BufReader::new(stdout).lines();
+        let line = tokio::time::timeout(PATIENCE, lines.next_line())
+            .await??
+            .context("a ready line")?;
+        let ready: Value = serde_json::from_str(&line)?;
+        let http = ready["http"].as_str().context("an address")?.to_owned();
+        Ok(Self { child, http })
+    }
+
+    /// Sends SIGTERM and waits for the exit code.
+    ///
+    /// # Errors
+    ///
+    /// If it does not end.
+    pub async fn terminate(mut self) -> Result<Option<i32>> {
+        let pid = self.child.id().context("it runs")?.to_string();
+        tokio::process::Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .await?;
+        let status = tokio::time::timeout(PATIENCE, self.child.wait())
+            .await
+            .context("it did not end")??;
+        Ok(status.code())
     }
 }

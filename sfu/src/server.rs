@@ -1,7 +1,6 @@
 //! The server as a value: bind everything, start everything, stop everything.
 
 use std::fmt;
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -280,9 +279,7 @@ fn start_shards(
     Ok((threads, shards, media, received))
 }
 
-fn stopped(mut stopping: watch::Receiver<bool>) -> impl Future<Output = ()> {
-    async move {
-        // An error means that the server is gone already.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
-    }
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // An error means that the server is gone already.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }

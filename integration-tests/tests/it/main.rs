@@ -4,4 +4,5 @@ mod http;
 mod joining;
 mod moment;
 mod stages;
+mod stopping;
 mod vanishing;

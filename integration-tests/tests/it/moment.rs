@@ -32,8 +32,9 @@ async fn three_moments_are_one_continuous_stream_for_every_viewer() -> Result<()
             .ask(json!({ "cmd": "watch_frames", "page": page, "selector": "#video" }))
             .await?;
     }
-    let mut player = Client::aiortc_watch(&server.url("/whep/show"))
-        .await_first_frame()
+    let mut player = Client::aiortc_watch(&server.url("/whep/show"))?;
+    player
+        .wait_for("a first frame", |l| l["event"] == "first_frame")
         .await?;
     let mut before = Vec::new();
     for page in PAGES {
@@ -81,20 +82,6 @@ async fn three_moments_are_one_continuous_stream_for_every_viewer() -> Result<()
     browser.stop().await?;
     server.stop().await;
     Ok(())
-}
-
-trait FirstFrame: Sized {
-    async fn await_first_frame(self) -> Result<Client>;
-}
-
-impl FirstFrame for Result<Client> {
-    async fn await_first_frame(self) -> Result<Client> {
-        let mut client = self?;
-        client
-            .wait_for("a first frame", |l| l["event"] == "first_frame")
-            .await?;
-        Ok(client)
-    }
 }
 
 async fn camera_again(browser: &mut Client, page: &str) -> Result<()> {

@@ -79,10 +79,10 @@ impl SourceCache {
     fn is_news(&self, packet: &Packet) -> bool {
         self.arriving.is_none_or(|pts| packet.pts > pts)
             && self.start.is_none_or(|seq| packet.seq > seq)
-            && !self
+            && self
                 .packets()
                 .next()
-                .is_some_and(|first| first.pts == packet.pts)
+                .is_none_or(|first| first.pts != packet.pts)
     }
 
     /// Inserts by sequence number; false for a duplicate.
@@ -112,21 +112,19 @@ impl SourceCache {
             return false;
         };
         let mut idr = false;
-        let mut next = self.packets[first].seq;
-        for packet in self.packets.range(first..) {
+        let start = self.packets[first].seq;
+        for (next, packet) in (start..).zip(self.packets.range(first..)) {
             if packet.seq != next || packet.pts != pts {
                 return false;
             }
             idr |=
                 packet.part == PayloadKind::IdrStart || packet.part == PayloadKind::ParameterSets;
             if packet.marker {
-                let start = self.packets[first].seq;
                 self.drop_before(start);
                 self.start = Some(start);
                 self.arriving = None;
                 return idr;
             }
-            next += 1;
         }
         false
     }

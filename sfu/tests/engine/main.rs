@@ -1,5 +1,6 @@
 //! The media core from outside, in virtual time: real SDP, ICE, DTLS and SRTP, no socket and no sleep.
 
+#[allow(dead_code, reason = "the benchmark uses the rest")]
 mod net;
 mod switching;
 
