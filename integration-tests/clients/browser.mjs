@@ -75,6 +75,11 @@ const COMMANDS = {
   /** @param {any} command */
   screenshot: async ({ page, path }) => void (await named(page).screenshot({ path })),
   /** @param {any} command */
+  viewport: async ({ page, width, height }) => void (await named(page).setViewport({ width, height })),
+  /** @param {any} command */
+  scheme: ({ page, value }) =>
+    named(page).emulateMediaFeatures([{ name: 'prefers-color-scheme', value }]),
+  /** @param {any} command */
   close_page: async ({ page }) => {
     await named(page).browserContext().close();
     pages.delete(page);

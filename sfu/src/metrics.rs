@@ -41,11 +41,13 @@ pub struct Metrics {
     rtp_packets: IntCounterVec,
     rtp_bytes: IntCounterVec,
     rtp_refused: IntCounter,
+    rtp_ignored: IntCounter,
+    pub(crate) rtp_lost: IntCounterVec,
     rtcp_feedback: IntCounterVec,
     jitter: Histogram,
     rtt: HistogramVec,
     loss: HistogramVec,
-    forward_latency: HistogramVec,
+    forward_latency: Histogram,
     datagrams: IntCounterVec,
     send_calls: IntCounter,
     peer_panics: IntCounter,
@@ -127,38 +129,155 @@ impl Metrics {
         );
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         Self {
-            draining: m.gauge("node_draining", "1 while the server refuses new sessions because it stops."),
+            draining: m.gauge(
+                "node_draining",
+                "1 while the server refuses new sessions because it stops.",
+            ),
             streams: m.gauges("streams", "Channels by state.", &["state"]),
             publishers: m.gauge("publishers", "Connected WHIP sessions."),
             subscribers: m.gauge("subscribers", "Connected WHEP sessions."),
-            sessions: m.counters("sessions_total", "Session requests by result.", &["protocol", "result"]),
-            session_closes: m.counters("session_closes_total", "Ended sessions by reason.", &["protocol", "reason"]),
-            session_setup: m.histograms("session_setup_seconds", "From the offer to the finished DTLS handshake.", &["protocol"], SLOW),
-            session_duration: m.histograms("session_duration_seconds", "Life of ended sessions.", &["protocol"], SLOW),
-            first_picture: m.histogram("first_picture_seconds", "From a WHEP offer to the first picture sent.", SLOW),
-            rtp_packets: m.counters("rtp_packets_total", "Media packets.", &["direction", "kind"]),
-            rtp_bytes: m.counters("rtp_bytes_total", "Bytes of RTP payload.", &["direction", "kind"]),
-            rtp_refused: m.counter("rtp_packets_refused_total", "Packets of publishers that are not H264."),
-            rtcp_feedback: m.counters("rtcp_feedback_total", "Feedback messages.", &["direction", "type"]),
-            jitter: m.histogram("rtp_jitter_seconds", "Interarrival jitter of publishers' tracks.", FAST),
-            rtt: m.histograms("rtt_seconds", "Round trip time of sessions.", &["protocol"], FAST),
-            loss: m.histograms("rtp_loss_ratio", "Share of packets lost between reports.", &["protocol"], &[0.0, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]),
-            forward_latency: m.histograms("forward_latency_seconds", "From reading a packet to having written its last copy, mean of an export interval.", &["kind"], FAST),
-            datagrams: m.counters("datagrams_total", "UDP datagrams.", &["direction", "result"]),
-            send_calls: m.counter("datagram_send_calls_total", "System calls that sent datagrams."),
-            peer_panics: m.counter("peer_panics_total", "Sessions ended by a bug in their engine."),
-            frames: m.counters("frames_total", "Frames through a pipeline.", &["stage", "backend", "result"]),
-            frames_dropped: m.counters("frames_dropped_total", "Frames or units dropped.", &["stage", "reason"]),
-            stage_seconds: m.histograms("stage_seconds", "Time one frame takes in one part of a pipeline.", &["stage"], STAGE),
-            pipeline_latency: m.histogram("pipeline_latency_seconds", "From the frame's arrival to its styled unit.", STAGE),
+            sessions: m.counters(
+                "sessions_total",
+                "Session requests by result.",
+                &["protocol", "result"],
+            ),
+            session_closes: m.counters(
+                "session_closes_total",
+                "Ended sessions by reason.",
+                &["protocol", "reason"],
+            ),
+            session_setup: m.histograms(
+                "session_setup_seconds",
+                "From the offer to the finished DTLS handshake.",
+                &["protocol"],
+                SLOW,
+            ),
+            session_duration: m.histograms(
+                "session_duration_seconds",
+                "Life of ended sessions.",
+                &["protocol"],
+                SLOW,
+            ),
+            first_picture: m.histogram(
+                "first_picture_seconds",
+                "From a WHEP offer to the first picture sent.",
+                SLOW,
+            ),
+            rtp_packets: m.counters(
+                "rtp_packets_total",
+                "Media packets.",
+                &["direction", "kind"],
+            ),
+            rtp_bytes: m.counters(
+                "rtp_bytes_total",
+                "Bytes of RTP payload.",
+                &["direction", "kind"],
+            ),
+            rtp_ignored: m.counter(
+                "rtp_packets_ignored_total",
+                "Packets of simulcast layers that are not forwarded.",
+            ),
+            rtp_lost: m.counters(
+                "rtp_packets_lost_total",
+                "Packets that viewers reported as lost.",
+                &["direction"],
+            ),
+            rtp_refused: m.counter(
+                "rtp_packets_refused_total",
+                "Packets of publishers that are not H264.",
+            ),
+            rtcp_feedback: m.counters(
+                "rtcp_feedback_total",
+                "Feedback messages.",
+                &["direction", "type"],
+            ),
+            jitter: m.histogram(
+                "rtp_jitter_seconds",
+                "Interarrival jitter of publishers' tracks.",
+                FAST,
+            ),
+            rtt: m.histograms(
+                "rtt_seconds",
+                "Round trip time of sessions.",
+                &["protocol"],
+                FAST,
+            ),
+            loss: m.histograms(
+                "rtp_loss_ratio",
+                "Share of packets lost between reports.",
+                &["protocol"],
+                &[0.0, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0],
+            ),
+            forward_latency: m.histogram(
+                "forward_latency_seconds",
+                "From reading a batch of packets to having given their last copy to the kernel.",
+                FAST,
+            ),
+            datagrams: m.counters(
+                "datagrams_total",
+                "UDP datagrams.",
+                &["direction", "result"],
+            ),
+            send_calls: m.counter(
+                "datagram_send_calls_total",
+                "System calls that sent datagrams.",
+            ),
+            peer_panics: m.counter(
+                "peer_panics_total",
+                "Sessions ended by a bug in their engine.",
+            ),
+            frames: m.counters(
+                "frames_total",
+                "Frames through a pipeline.",
+                &["stage", "backend", "result"],
+            ),
+            frames_dropped: m.counters(
+                "frames_dropped_total",
+                "Frames or units dropped.",
+                &["stage", "reason"],
+            ),
+            stage_seconds: m.histograms(
+                "stage_seconds",
+                "Time one frame takes in one part of a pipeline.",
+                &["stage"],
+                STAGE,
+            ),
+            pipeline_latency: m.histogram(
+                "pipeline_latency_seconds",
+                "From the frame's arrival to its styled unit.",
+                STAGE,
+            ),
             pipelines: m.gauges("pipelines", "Pipelines by state.", &["state"]),
-            pipeline_load: m.histograms("pipeline_load_seconds", "Time to load a stage.", &["model"], SLOW),
-            pipeline_capacity: m.gauge("pipeline_capacity", "Pipelines that may be loaded at once."),
-            moments: m.gauges("moments", "Moments that have not ended, by state.", &["state"]),
-            moment_transitions: m.counters("moment_transitions_total", "Changes of moments.", &["from", "to", "reason"]),
+            pipeline_load: m.histograms(
+                "pipeline_load_seconds",
+                "Time to load a stage.",
+                &["model"],
+                SLOW,
+            ),
+            pipeline_capacity: m
+                .gauge("pipeline_capacity", "Pipelines that may be loaded at once."),
+            moments: m.gauges(
+                "moments",
+                "Moments that have not ended, by state.",
+                &["state"],
+            ),
+            moment_transitions: m.counters(
+                "moment_transitions_total",
+                "Changes of moments.",
+                &["from", "to", "reason"],
+            ),
             event_streams: m.gauges("events_connections", "Open event streams.", &["transport"]),
-            http_requests: m.counters("http_requests_total", "HTTP requests.", &["route", "method", "code"]),
-            http_seconds: m.histograms("http_request_duration_seconds", "Time to answer an HTTP request.", &["route", "method"], FAST),
+            http_requests: m.counters(
+                "http_requests_total",
+                "HTTP requests.",
+                &["route", "method", "code"],
+            ),
+            http_seconds: m.histograms(
+                "http_request_duration_seconds",
+                "Time to answer an HTTP request.",
+                &["route", "method"],
+                FAST,
+            ),
             registry: m.0,
         }
     }
@@ -228,6 +347,11 @@ pub struct ShardMetrics {
 }
 
 impl ShardMetrics {
+    /// One turn read packets and wrote their copies in this time.
+    pub(crate) fn forwarded(&self, took: Duration) {
+        self.metrics.forward_latency.observe(took.as_secs_f64());
+    }
+
     /// Adds what was counted since the last call.
     pub(crate) fn export(&mut self, engine: &engine::Counts, socket: SocketCounts) {
         let (m, was) = (&self.metrics, &self.engine);
@@ -246,16 +370,10 @@ impl ShardMetrics {
                 .inc_by(engine.sent_bytes[i] - was.sent_bytes[i]);
         }
         m.rtp_refused.inc_by(engine.refused - was.refused);
+        m.rtp_ignored.inc_by(engine.ignored - was.ignored);
         m.peer_panics.inc_by(engine.panics - was.panics);
         m.feedback("out", "pli", engine.keyframes_asked - was.keyframes_asked);
         m.feedback("in", "pli", engine.keyframes_wanted - was.keyframes_wanted);
-        let forwards = engine.forwards - was.forwards;
-        if forwards > 0 {
-            // Truncation to f64 is far below the resolution of the histogram.
-            #[allow(clippy::cast_precision_loss)]
-            let mean = (engine.forward_nanos - was.forward_nanos) as f64 / forwards as f64 / 1e9;
-            m.forward_latency.with_label_values(&["all"]).observe(mean);
-        }
         let before = self.socket;
         m.datagrams
             .with_label_values(&["in", "read"])

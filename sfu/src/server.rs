@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use reverie_config::Config;
 use tokio::net::TcpListener;
@@ -22,6 +23,11 @@ use crate::stages::Stages;
 
 /// Events of the shards that wait for their channels.
 const EVENTS: usize = 4096;
+
+/// How long a media thread may take to end.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Pause before a full queue is tried again.
+const RETRY: Duration = Duration::from_millis(10);
 
 /// Why the server did not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -152,13 +158,7 @@ impl Running {
         // Receivers live as long as the tasks.
         let _ = self.stop.send(true);
         for shard in &shared.shards {
-            if shard
-                .handle
-                .send(Command::CloseAll(CloseReason::Shutdown))
-                .is_err()
-            {
-                tracing::error!("a media thread is too far behind to be told to stop");
-            }
+            close(shard).await;
         }
         for task in self.tasks {
             // A panic of a connection was logged where it happened.
@@ -167,7 +167,9 @@ impl Running {
         let threads = self.threads;
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
-        let _ = joined.await;
+        if tokio::time::timeout(STOP_LIMIT, joined).await.is_err() {
+            tracing::error!("a media thread did not stop in {STOP_LIMIT:?} and is left behind");
+        }
     }
 }
 
@@ -177,6 +179,18 @@ impl fmt::Debug for Running {
             .field("http", &self.http)
             .field("media", &self.media)
             .finish_non_exhaustive()
+    }
+}
+
+/// Tells a shard to close its sessions, however full its queue is.
+async fn close(shard: &Shard) {
+    while shard.handle.is_alive()
+        && shard
+            .handle
+            .send(Command::CloseAll(CloseReason::Shutdown))
+            .is_err()
+    {
+        tokio::time::sleep(RETRY).await;
     }
 }
 

@@ -3,6 +3,7 @@
 mod http;
 mod joining;
 mod moment;
+mod pages;
 mod stages;
 mod stopping;
 mod vanishing;

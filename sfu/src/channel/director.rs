@@ -13,6 +13,9 @@ use crate::engine::Urgency;
 /// A styled keyframe that does not come in this time after the cut will not come.
 const CUT_LIMIT: Duration = Duration::from_secs(2);
 
+/// A camera that does not come back in this time is asked for again, and then its cached group will do.
+const RETURN_LIMIT: Duration = Duration::from_secs(2);
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Input {
@@ -115,10 +118,10 @@ enum State {
     /// The camera is being cut since.
     Cutting(Instant),
     Active,
-    /// The stage still runs until viewers see the camera.
-    Returning,
-    /// The stage is gone and viewers do not see the camera yet.
-    Recovering,
+    /// The stage still runs until viewers see the camera; the camera was last asked for at this time.
+    Returning(Instant),
+    /// The stage is gone and viewers do not see the camera yet; likewise.
+    Recovering(Instant),
 }
 
 /// See the module.
@@ -163,7 +166,7 @@ impl Director {
             Input::Cut(at) => self.cut(at),
             Input::ShowsStyled => self.shows_styled(),
             Input::ShowsCamera => self.shows_camera(now),
-            Input::Failed(reason) => self.failed(reason),
+            Input::Failed(reason) => self.failed(now, reason),
             Input::Timeout => self.timeout(now),
         }
         self.pursue();
@@ -177,6 +180,9 @@ impl Director {
                 Some((since + self.idle_ttl, "idle stage"))
             }
             State::Cutting(since) => Some((since + CUT_LIMIT, "styled keyframe")),
+            State::Returning(since) | State::Recovering(since) => {
+                Some((since + RETURN_LIMIT, "camera"))
+            }
             _ => None,
         }
     }
@@ -184,11 +190,13 @@ impl Director {
     /// For status: what state, which stage, and why not.
     pub(crate) fn status(&self) -> (Phase, Option<&str>, Option<&str>) {
         let phase = match self.state {
-            State::Cold | State::Recovering if self.error.is_some() => Phase::Error,
-            State::Cold | State::Recovering => Phase::Cold,
+            State::Cold | State::Recovering(_) if self.error.is_some() => Phase::Error,
+            State::Cold | State::Recovering(_) => Phase::Cold,
             State::Loading => Phase::Loading,
             State::Warm(_) => Phase::Warm,
-            State::Priming | State::Cutting(_) | State::Active | State::Returning => Phase::Active,
+            State::Priming | State::Cutting(_) | State::Active | State::Returning(_) => {
+                Phase::Active
+            }
         };
         (phase, self.loaded.as_deref(), self.error.as_deref())
     }
@@ -197,18 +205,23 @@ impl Director {
     pub(crate) fn is_fed(&self) -> bool {
         matches!(
             self.state,
-            State::Priming | State::Cutting(_) | State::Active | State::Returning
+            State::Priming | State::Cutting(_) | State::Active | State::Returning(_)
         )
+    }
+
+    /// True until the first styled unit came out.
+    pub(crate) fn is_priming(&self) -> bool {
+        self.state == State::Priming
     }
 
     fn offline(&mut self, now: Instant) {
         self.live = false;
         match self.state {
-            State::Priming | State::Cutting(_) | State::Active | State::Returning => {
+            State::Priming | State::Cutting(_) | State::Active | State::Returning(_) => {
                 self.actions.push(Action::Feed(false));
                 self.state = State::Warm(now);
             }
-            State::Recovering => self.state = State::Cold,
+            State::Recovering(_) => self.state = State::Cold,
             State::Cold | State::Loading | State::Warm(_) => {}
         }
     }
@@ -222,10 +235,10 @@ impl Director {
             }
             State::Cutting(_) | State::Active => {
                 self.actions.push(Action::Camera(Urgency::Smooth));
-                self.state = State::Returning;
+                self.state = State::Returning(now);
             }
             State::Warm(_) => self.state = State::Warm(now),
-            State::Cold | State::Loading | State::Returning | State::Recovering => {}
+            State::Cold | State::Loading | State::Returning(_) | State::Recovering(_) => {}
         }
     }
 
@@ -275,21 +288,21 @@ impl Director {
 
     fn shows_camera(&mut self, now: Instant) {
         match self.state {
-            State::Returning => {
+            State::Returning(_) => {
                 self.actions.push(Action::Feed(false));
                 self.state = State::Warm(now);
             }
-            State::Recovering => self.state = State::Cold,
+            State::Recovering(_) => self.state = State::Cold,
             _ => {}
         }
     }
 
-    fn failed(&mut self, reason: String) {
+    fn failed(&mut self, now: Instant, reason: String) {
         let shown = matches!(
             self.state,
-            State::Cutting(_) | State::Active | State::Returning
+            State::Cutting(_) | State::Active | State::Returning(_)
         );
-        let started = matches!(self.state, State::Active | State::Returning);
+        let started = matches!(self.state, State::Active | State::Returning(_));
         if self.loaded.take().is_none() {
             return;
         }
@@ -298,7 +311,7 @@ impl Director {
         }
         if shown && self.live {
             self.actions.push(Action::Camera(Urgency::Now));
-            self.state = State::Recovering;
+            self.state = State::Recovering(now);
         } else {
             self.state = State::Cold;
         }
@@ -319,7 +332,15 @@ impl Director {
                 self.unload()
             }
             State::Cutting(since) if now >= since + CUT_LIMIT => {
-                self.failed("no styled keyframe came in time".to_owned());
+                self.failed(now, "no styled keyframe came in time".to_owned());
+            }
+            State::Returning(since) if now >= since + RETURN_LIMIT => {
+                self.actions.push(Action::Camera(Urgency::Now));
+                self.state = State::Returning(now);
+            }
+            State::Recovering(since) if now >= since + RETURN_LIMIT => {
+                self.actions.push(Action::Camera(Urgency::Now));
+                self.state = State::Recovering(now);
             }
             _ => {}
         }
@@ -490,6 +511,20 @@ mod tests {
             actions.contains(&Action::Camera(Urgency::Now)),
             "{actions:?}"
         );
+    }
+
+    #[test]
+    fn a_camera_that_sends_no_keyframe_is_asked_for_again_and_again() {
+        let (mut d, now) = active();
+        d.handle(now, Input::End);
+        let (first, _) = d.deadline().expect("a return has a deadline");
+        assert_eq!(
+            d.handle(first, Input::Timeout),
+            [Action::Camera(Urgency::Now)]
+        );
+        let (second, _) = d.deadline().expect("still");
+        assert!(second > first);
+        assert_eq!(d.handle(second, Input::ShowsCamera), [Action::Feed(false)]);
     }
 
     #[test]

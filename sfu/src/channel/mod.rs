@@ -13,7 +13,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use events::{Entry, Subscription};
-pub(crate) use registry::{Channels, Full, Shard, Shared};
+pub(crate) use registry::{Channels, Full, Opener, Shard, Shared};
 pub(crate) use view::{ChannelView, MomentView, PipelineView};
 
 use crate::engine::Event;

@@ -11,7 +11,7 @@ use reverie_transcoder::stage::{StageFactory, StylePatch};
 use reverie_transcoder::time::Pts;
 use reverie_transcoder::unit::AccessUnit;
 use reverie_transcoder::{decode, encode};
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use crate::engine::packet::StyledUnit;
 use crate::metrics::Metrics;
@@ -28,7 +28,6 @@ pub(super) struct Pipe {
     name: String,
     exported: Snapshot,
     keyframe_asked: Option<Instant>,
-    _permit: OwnedSemaphorePermit,
 }
 
 impl Pipe {
@@ -38,7 +37,6 @@ impl Pipe {
         name: String,
         config: &Config,
         factory: StageFactory,
-        permit: OwnedSemaphorePermit,
         next_unit: u64,
     ) -> Self {
         let mut settings = pipeline::Config::new(channel);
@@ -61,7 +59,6 @@ impl Pipe {
             name,
             exported: Snapshot::default(),
             keyframe_asked: None,
-            _permit: permit,
         }
     }
 
@@ -131,6 +128,12 @@ impl Pipe {
     /// For the next pipeline of the channel: unit numbers never repeat.
     pub(super) fn next_unit(&self) -> u64 {
         self.next_unit
+    }
+
+    /// Units and frames that came out so far: of the decoder, of the encoder.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        let counters = self.handle.counters();
+        (counters.decoded, counters.encoded)
     }
 
     /// How long the stage has been busy with one frame.

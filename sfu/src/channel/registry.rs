@@ -35,6 +35,13 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
 }
 
+/// Who needs a channel. Those who only wait for a publisher may not take the last places.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Opener {
+    Publisher,
+    Viewer,
+}
+
 /// There are as many channels as may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there are already {0} channels, the most this server keeps")]
@@ -69,12 +76,15 @@ impl Channels {
     }
 
     /// The channel of that name, started if need be. Must be called inside the runtime.
-    pub(crate) fn open(&self, name: &str) -> Result<Handle, Full> {
+    pub(crate) fn open(&self, name: &str, opener: Opener) -> Result<Handle, Full> {
         let mut map = self.lock();
-        if let Some(handle) = map.by_name.get(name) {
+        if let Some(handle) = map.by_name.get(name).filter(|h| !h.messages.is_closed()) {
             return Ok(handle.clone());
         }
-        let limit = self.shared.config.media.max_channels;
+        let limit = match opener {
+            Opener::Publisher => self.shared.config.media.max_channels,
+            Opener::Viewer => (self.shared.config.media.max_channels / 4 * 3).max(1),
+        };
         if map.by_name.len() >= limit {
             return Err(Full(limit));
         }

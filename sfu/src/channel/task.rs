@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use reverie_moments as moments;
 use reverie_transcoder::pipeline;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::director::{Action, Director, Engagement, Input};
 use super::events::Log;
@@ -23,6 +23,8 @@ use crate::session::{Protocol, random_name};
 
 /// How often a loaded pipeline is looked at, and changes of the audience are told.
 const TICK: Duration = Duration::from_millis(250);
+/// A unit that waited no longer than this beside its own work shows that the pipeline keeps pace.
+const CAUGHT_UP: Duration = Duration::from_millis(100);
 /// A channel that nobody needs is forgotten after this time.
 const FORGET: Duration = Duration::from_secs(30);
 
@@ -40,6 +42,13 @@ pub(super) fn spawn(
         director: Director::new(config.pipeline.idle_ttl),
         log: Log::new(wall_ms()),
         pipe: None,
+        permit: None,
+        progress: Progress {
+            at: Instant::now(),
+            decoded: 0,
+            encoded: 0,
+        },
+        fresh: false,
         next_unit: 0,
         peers: HashMap::new(),
         publisher: None,
@@ -77,6 +86,11 @@ struct Task {
     director: Director,
     log: Log,
     pipe: Option<Pipe>,
+    /// Kept over a change of stage; given back once nothing is loaded.
+    permit: Option<OwnedSemaphorePermit>,
+    progress: Progress,
+    /// A keyframe came out since the pipeline was last fed.
+    fresh: bool,
     next_unit: u64,
     peers: HashMap<PeerId, Peer>,
     publisher: Option<PeerId>,
@@ -87,6 +101,13 @@ struct Task {
     shown: PipelineView,
     told_viewers: usize,
     idle_since: Instant,
+}
+
+/// When the pipeline last put out a picture, and what it had taken and given by then.
+struct Progress {
+    at: Instant,
+    decoded: u64,
+    encoded: u64,
 }
 
 enum Woken {
@@ -118,6 +139,14 @@ impl Task {
             }
         }
         self.gauge_streams(-1);
+        if self.shown.state != "cold" {
+            self.channels
+                .shared
+                .metrics
+                .pipelines
+                .with_label_values(&[self.shown.state])
+                .dec();
+        }
     }
 
     fn message(&mut self, message: Message) {
@@ -266,6 +295,10 @@ impl Task {
         if let Some(count) = grown(stats.nacks_sent, peer.stats.nacks_sent) {
             metrics.feedback("out", "nack", count);
             peer.stats.nacks_sent = stats.nacks_sent;
+        }
+        if let Some(count) = grown(stats.lost, peer.stats.lost) {
+            metrics.rtp_lost.with_label_values(&["out"]).inc_by(count);
+            peer.stats.lost = stats.lost;
         }
         if let Some(count) = grown(stats.nacks_received, peer.stats.nacks_received) {
             metrics.feedback("in", "nack", count);
@@ -441,7 +474,10 @@ impl Task {
     }
 
     fn unit(&mut self, unit: &reverie_transcoder::unit::AccessUnit, timing: &pipeline::Timing) {
-        if !self.director.is_fed() {
+        // What was on its way when the pipeline was paused is no sign of life: its first unit after that is a keyframe.
+        self.fresh |= unit.keyframe;
+        let alive = self.fresh && keeps_pace(timing);
+        if !self.director.is_fed() || (self.director.is_priming() && !alive) {
             return;
         }
         self.direct(Input::Unit);
@@ -473,6 +509,9 @@ impl Task {
         for action in actions {
             self.act(action);
         }
+        if self.pipe.is_none() {
+            self.permit = None;
+        }
         self.show_pipeline();
     }
 
@@ -486,6 +525,7 @@ impl Task {
                 }
             }
             Action::Feed(on) => {
+                self.fresh = false;
                 if !on && let Some(pipe) = &self.pipe {
                     pipe.pause();
                 }
@@ -509,7 +549,11 @@ impl Task {
 
     fn load(&mut self, name: String) {
         let shared = &self.channels.shared;
-        let Ok(permit) = shared.capacity.clone().try_acquire_owned() else {
+        let permit = self
+            .permit
+            .take()
+            .or_else(|| shared.capacity.clone().try_acquire_owned().ok());
+        let Some(permit) = permit else {
             let reason = format!(
                 "all {} pipelines are in use",
                 shared.config.pipeline.max_active
@@ -526,9 +570,9 @@ impl Task {
             name,
             &shared.config.pipeline,
             factory,
-            permit,
             self.next_unit,
         ));
+        self.permit = Some(permit);
     }
 
     fn unload(&mut self) {
@@ -609,11 +653,25 @@ impl Task {
         let Some(pipe) = &mut self.pipe else { return };
         pipe.export(&self.channels.shared.metrics);
         let limit = self.channels.shared.config.pipeline.stall_timeout;
-        if self.director.is_fed() && pipe.stalled_for(at).is_some_and(|busy| busy > limit) {
-            self.direct(Input::Failed(format!(
-                "stage: no frame for more than {} s (stalled)",
+        let (decoded, encoded) = pipe.progress();
+        let busy = pipe.stalled_for(at).is_some_and(|busy| busy > limit);
+        if encoded != self.progress.encoded
+            || decoded == self.progress.decoded
+            || !self.director.is_fed()
+        {
+            self.progress = Progress {
+                at,
+                decoded,
+                encoded,
+            };
+        }
+        let silent = at.saturating_duration_since(self.progress.at) > limit;
+        if self.director.is_fed() && (busy || silent) {
+            let reason = format!(
+                "stage: no picture for more than {} s (stalled)",
                 limit.as_secs_f64()
-            )));
+            );
+            self.direct(Input::Failed(reason));
         }
     }
 
@@ -688,6 +746,12 @@ impl Task {
             .with_label_values(&["open"])
             .add(change);
     }
+}
+
+/// True if the pipeline has caught up with the camera.
+fn keeps_pace(timing: &pipeline::Timing) -> bool {
+    let work = timing.decode + timing.stage + timing.encode;
+    timing.total <= CAUGHT_UP + 2 * work
 }
 
 async fn next_event(pipe: &mut Option<Pipe>) -> Option<pipeline::Event> {

@@ -8,6 +8,9 @@ use std::time::{Duration, Instant, SystemTime};
 /// follows real drift (1 ms per report) without following network jitter.
 const DRIFT_PER_REPORT: Duration = Duration::from_millis(1);
 
+/// Ticks after which the known pair is moved forward: well before a 32-bit distance changes its sign.
+const RENEW: i32 = 1 << 30;
+
 /// Maps the publisher's NTP clock to this host's clock; one for all its tracks, so that a common
 /// error moves picture and sound together (RFC 3550, section 6.4.1).
 #[derive(Debug, Default)]
@@ -82,6 +85,9 @@ impl TrackClock {
         let (base, at) = *self.capture.get_or_insert((rtp, now));
         let distance = rtp.wrapping_sub(base).cast_signed();
         let span = duration(u64::from(distance.unsigned_abs()), self.rate);
+        if distance > RENEW {
+            self.capture = Some((rtp, at.checked_add(span).unwrap_or(at)));
+        }
         let captured = if distance >= 0 {
             at.checked_add(span)
         } else {

@@ -1,4 +1,4 @@
-//! Which peer or stream wants to be looked at when. Stale entries fire early and do no harm.
+//! Which peer or stream wants to be looked at when. An entry counts only while its owner still expects it at that instant.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -48,12 +48,12 @@ impl Deadlines {
             .map(|Reverse((at, timer))| (*at, timer.reason()))
     }
 
-    /// Takes one that is due.
-    pub(crate) fn expired(&mut self, now: Instant) -> Option<Timer> {
+    /// Takes one that is due, with the instant it was set for: its owner ignores it if it has set another since.
+    pub(crate) fn expired(&mut self, now: Instant) -> Option<(Instant, Timer)> {
         let Reverse((at, _)) = self.heap.peek()?;
         if *at > now {
             return None;
         }
-        self.heap.pop().map(|Reverse((_, timer))| timer)
+        self.heap.pop().map(|Reverse(entry)| entry)
     }
 }

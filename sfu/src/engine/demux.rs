@@ -10,6 +10,26 @@ use super::ids::PeerId;
 /// Addresses remembered per peer: a roaming peer may be heard from several, an attacker must not fill memory.
 const MAX_ADDRESSES: usize = 8;
 
+/// Whose a datagram is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The address is the peer's.
+    Known(PeerId),
+    /// The datagram names the peer, but the address is not known to be its own.
+    Claimed(PeerId),
+    /// Nobody's.
+    Nobody,
+}
+
+impl Found {
+    pub(crate) fn peer(self) -> Option<PeerId> {
+        match self {
+            Self::Known(peer) | Self::Claimed(peer) => Some(peer),
+            Self::Nobody => None,
+        }
+    }
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Demux {
@@ -33,24 +53,33 @@ impl Demux {
     }
 
     /// The peer that a datagram from `source` is for (RFC 7983 demultiplexing, RFC 8445 section 7.3 user names).
-    pub(crate) fn find(&mut self, source: SocketAddr, bytes: &[u8]) -> Option<PeerId> {
-        if is_stun(bytes)
-            && let Some(peer) = self.by_user_name(bytes)
-        {
-            self.learn(source, peer);
-            return Some(peer);
+    pub(crate) fn find(&self, source: SocketAddr, bytes: &[u8]) -> Found {
+        let known = self.owner(source);
+        match is_stun(bytes).then(|| self.by_user_name(bytes)).flatten() {
+            Some(peer) if known == Some(peer) => Found::Known(peer),
+            Some(peer) => Found::Claimed(peer),
+            None => known.map_or(Found::Nobody, Found::Known),
         }
+    }
+
+    /// The peer that was last heard from an address.
+    pub(crate) fn owner(&self, source: SocketAddr) -> Option<PeerId> {
         self.by_address.get(&source).copied()
     }
 
     /// A request names `our-ufrag:their-ufrag`; an answer names nobody and is found by its address.
     fn by_user_name(&self, bytes: &[u8]) -> Option<PeerId> {
-        let message = StunMessage::parse(bytes).ok()?;
-        let (ours, _) = message.split_username()?;
-        self.by_ufrag.get(ours).copied()
+        // The parser takes what anybody sends.
+        let parsed = std::panic::catch_unwind(|| {
+            let message = StunMessage::parse(bytes).ok()?;
+            message.split_username().map(|(ours, _)| ours.to_owned())
+        });
+        let ours = parsed.ok().flatten()?;
+        self.by_ufrag.get(&ours).copied()
     }
 
-    fn learn(&mut self, source: SocketAddr, peer: PeerId) {
+    /// Datagrams from this address are the peer's from now on.
+    pub(crate) fn learn(&mut self, source: SocketAddr, peer: PeerId) {
         if self.by_address.get(&source) == Some(&peer) {
             return;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use reverie_transcoder::pipeline;
 use reverie_transcoder::time::Pts;
@@ -16,6 +16,9 @@ use super::stream::{Join, Show, Stream, Styled};
 use super::viewer::Playing;
 use super::{Bus, CloseReason, Engine, Event, Output, Urgency};
 
+/// A new publisher's time line begins this long after the newest packet of the one before.
+const FRAME: Duration = Duration::from_millis(20);
+
 impl Engine {
     pub(super) fn bus(&mut self, message: Bus) {
         match message {
@@ -25,6 +28,7 @@ impl Engine {
                     .streams
                     .entry(id)
                     .or_insert_with(|| Stream::new(interval));
+                stream.remote = true;
                 stream.pending.extend(packets);
                 self.mark(id);
             }
@@ -50,9 +54,13 @@ impl Engine {
         }
     }
 
-    pub(super) fn stream_timeout(&mut self, id: StreamId) {
+    pub(super) fn stream_timeout(&mut self, at: Instant, id: StreamId) {
         let now = self.now;
-        let Some(stream) = self.streams.get_mut(&id) else {
+        let Some(stream) = self
+            .streams
+            .get_mut(&id)
+            .filter(|s| s.scheduled == Some(at))
+        else {
             return;
         };
         stream.scheduled = None;
@@ -86,10 +94,15 @@ impl Engine {
         let before = stream.publisher;
         if before.is_some() {
             stream.orphan();
+            self.outputs.push_back(Output::Bus(Bus::Orphan(id)));
         }
         stream.publisher = Some(peer);
+        let newest = stream.newest;
         // The first keyframe of a publisher is never left to chance.
         stream.requests.want();
+        if let Some(peer) = self.peers.get_mut(&peer) {
+            peer.continue_after(newest + FRAME);
+        }
         self.after_stream(id);
         if let Some(before) = before {
             self.with_peer(before, |peer, now, out| {
@@ -124,7 +137,16 @@ impl Engine {
         self.counts.keyframes_wanted += 1;
         match viewer.playing() {
             Playing::Styled => self.event(id, Event::WantStyledKeyframe),
-            Playing::Source | Playing::Nothing => self.want_keyframe(id),
+            Playing::Source => self.want_keyframe(id),
+            Playing::Nothing => {
+                let now = self.now;
+                let Some(stream) = self.streams.get_mut(&id) else {
+                    return;
+                };
+                let join = stream.join(now, Playing::Nothing);
+                self.satisfy(id, peer, join);
+                self.after_stream(id);
+            }
         }
     }
 
@@ -161,8 +183,15 @@ impl Engine {
                 .filter(|p| p.pts >= at)
                 .cloned()
                 .collect();
-            let whole = stream.source.span().is_some();
-            self.resume(id, &held, whole);
+            // A keyframe since then dropped what came between: then it starts everybody again.
+            let oldest = stream.source.packets().next().map(|p| p.pts);
+            let whole = oldest.is_some_and(|oldest| oldest < at);
+            let group = oldest.is_some();
+            if group && !whole {
+                self.start_on_camera(id, true);
+            } else {
+                self.resume(id, &held, whole);
+            }
             if local {
                 self.event(id, Event::ShowsCamera);
             }
@@ -186,7 +215,10 @@ impl Engine {
                 });
             });
         }
-        if !whole {
+        if whole {
+            // Those who joined while the camera was cut.
+            self.start_on_camera(id, false);
+        } else {
             self.want_keyframe(id);
         }
     }
@@ -249,7 +281,6 @@ impl Engine {
             return;
         }
         let local = stream.publisher.is_some();
-        let oldest = pending.iter().map(|p| p.received).min();
         let mut from = 0;
         for i in 0..pending.len() {
             let Some(stream) = self.streams.get_mut(&id) else {
@@ -268,11 +299,6 @@ impl Engine {
         if local {
             self.outputs
                 .push_back(Output::Bus(Bus::Packets(id, pending)));
-            if let Some(oldest) = oldest {
-                let waited = self.now.saturating_duration_since(oldest);
-                self.counts.forward_nanos += u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
-                self.counts.forwards += 1;
-            }
         }
         self.after_stream(id);
     }
@@ -315,10 +341,13 @@ impl Engine {
             return;
         };
         let returning = stream.returns();
-        let first = !stream.live;
+        let generation = stream.source.packets().next().map(|p| p.generation);
+        let first = !stream.live || stream.started != generation;
+        let live = stream.live;
+        stream.started = generation;
         stream.live = true;
         let publisher = stream.publisher;
-        if let (true, Some(publisher)) = (first, publisher) {
+        if let (false, Some(publisher)) = (live, publisher) {
             self.event(id, Event::Live(publisher));
         }
         let stays = self

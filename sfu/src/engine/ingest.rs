@@ -9,6 +9,12 @@ use str0m::rtp::{RtpPacket, Ssrc};
 use super::clock::{NtpClock, TrackClock, ticks};
 use super::packet::{Kind, Packet};
 
+/// Largest RTP payload that still fits every viewer's path with headers, extensions and SRTP tag.
+const MAX_PAYLOAD: usize = 1_460;
+/// A stream that is silent for this long gives its place to another of the same kind (a simulcast layer that
+/// was switched off, a sender that started again with another SSRC).
+const SILENT_STREAM: Duration = Duration::from_secs(1);
+
 /// The receiving half of a publisher.
 #[derive(Debug)]
 pub(crate) struct Ingest {
@@ -17,8 +23,14 @@ pub(crate) struct Ingest {
     ntp: NtpClock,
     audio: Option<Track>,
     video: Option<Track>,
-    /// Packets refused because they cannot be H264.
+    /// The channel's time before which no packet may be placed.
+    pub(crate) floor: Duration,
+    /// Packets refused because they cannot be H264 or would not fit a viewer's path.
     pub(crate) refused: u64,
+    /// Packets of streams that are not the one taken.
+    pub(crate) ignored: u64,
+    /// How often a track went on with another stream.
+    pub(crate) restarts: u64,
 }
 
 #[derive(Debug)]
@@ -27,6 +39,22 @@ struct Track {
     ssrc: Ssrc,
     clock: TrackClock,
     newest: Option<u64>,
+    heard: Instant,
+    /// Counts the streams this track was taken from.
+    stream: u32,
+}
+
+impl Track {
+    fn new(kind: Kind, ssrc: Ssrc, stream: u32, now: Instant) -> Self {
+        let clock = TrackClock::new(kind.clock_rate());
+        Self {
+            ssrc,
+            clock,
+            newest: None,
+            heard: now,
+            stream,
+        }
+    }
 }
 
 impl Ingest {
@@ -37,7 +65,10 @@ impl Ingest {
             ntp: NtpClock::default(),
             audio: None,
             video: None,
+            floor: Duration::ZERO,
             refused: 0,
+            ignored: 0,
+            restarts: 0,
         }
     }
 
@@ -46,35 +77,36 @@ impl Ingest {
         if rtp.payload.is_empty() {
             return None;
         }
+        let plausible = kind == Kind::Audio || h264::is_h264_payload_plausible(&rtp.payload);
+        if rtp.payload.len() > MAX_PAYLOAD || !plausible {
+            self.refused += 1;
+            return None;
+        }
         let part = match kind {
             Kind::Audio => PayloadKind::Other,
-            Kind::Video if h264::is_h264_payload_plausible(&rtp.payload) => {
-                h264::payload_kind(&rtp.payload)
-            }
-            Kind::Video => {
-                self.refused += 1;
-                return None;
-            }
+            Kind::Video => h264::payload_kind(&rtp.payload),
         };
         let slot = match kind {
             Kind::Audio => &mut self.audio,
             Kind::Video => &mut self.video,
         };
-        let track = slot.get_or_insert_with(|| Track {
-            ssrc: rtp.header.ssrc,
-            clock: TrackClock::new(kind.clock_rate()),
-            newest: None,
-        });
+        let since_epoch = now.saturating_duration_since(self.epoch).max(self.floor);
+        let track = slot.get_or_insert_with(|| Track::new(kind, rtp.header.ssrc, 0, now));
         if track.ssrc != rtp.header.ssrc {
-            return None;
+            if now.saturating_duration_since(track.heard) < SILENT_STREAM {
+                self.ignored += 1;
+                return None;
+            }
+            *track = Track::new(kind, rtp.header.ssrc, track.stream + 1, now);
+            self.restarts += 1;
         }
-        let pts = track
-            .clock
-            .pts(rtp.time.numer(), now.saturating_duration_since(self.epoch))?;
+        track.heard = now;
+        let pts = track.clock.pts(rtp.time.numer(), since_epoch)?;
         track.newest = track.newest.max(Some(pts));
         Some(Arc::new(Packet {
             kind,
-            generation: self.generation,
+            // The publisher's number in the high part, the track's own streams in the low one.
+            generation: (self.generation << 8) | (track.stream & 0xff),
             seq: *rtp.seq_no,
             pts,
             captured: track.clock.captured(rtp.header.timestamp, now),

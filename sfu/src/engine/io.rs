@@ -195,6 +195,8 @@ pub struct Counts {
     pub sent_bytes: [u64; 2],
     /// Packets refused because they are not H264.
     pub refused: u64,
+    /// Packets of streams that are not the one taken (other simulcast layers).
+    pub ignored: u64,
     /// Datagrams of nobody.
     pub stray: u64,
     /// Keyframe requests sent to publishers.
@@ -203,8 +205,4 @@ pub struct Counts {
     pub keyframes_wanted: u64,
     /// Sessions ended by a panic of their engine.
     pub panics: u64,
-    /// Time from a packet's arrival to its last copy written, summed, and how many were measured.
-    pub forward_nanos: u64,
-    /// See `forward_nanos`.
-    pub forwards: u64,
 }

@@ -24,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use deadline::{Deadlines, Timer};
-use demux::Demux;
+use demux::{Demux, Found};
 use ids::{PeerId, StreamId};
 pub use io::{Bus, CloseReason, Command, Counts, Event, Input, Output, Transmit, Urgency};
 use packet::Kind;
@@ -54,6 +54,7 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     collected: Collected,
     now: Instant,
+    closing: Option<CloseReason>,
     /// See [`Counts`].
     pub counts: Counts,
 }
@@ -72,6 +73,7 @@ impl Engine {
             outputs: VecDeque::new(),
             collected: Collected::default(),
             now,
+            closing: None,
             counts: Counts::default(),
         }
     }
@@ -86,6 +88,12 @@ impl Engine {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.peers.is_empty()
+    }
+
+    /// Instants it waits for, those that no longer count included.
+    #[must_use]
+    pub fn timers(&self) -> usize {
+        self.deadlines.len()
     }
 
     /// Takes an input that happened at `now`; never blocks.
@@ -118,30 +126,52 @@ impl Engine {
     }
 
     fn datagram(&mut self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
-        let Some(id) = self.demux.find(source, bytes) else {
+        let found = self.demux.find(source, bytes);
+        let Some(id) = found.peer() else {
             self.counts.stray += 1;
             return;
         };
+        if let Found::Claimed(id) = found {
+            self.learn(id, source, destination, bytes);
+        }
         self.with_peer(id, |peer, now, out| {
             peer.receive(now, source, destination, bytes, out)
         });
     }
 
+    /// Remembers an address for a peer once a STUN message proved that it knows the session's password, and
+    /// never takes it from a peer that is connected there.
+    fn learn(&mut self, id: PeerId, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+        let owner = self
+            .demux
+            .owner(source)
+            .and_then(|owner| self.peers.get(&owner));
+        let taken = owner.is_some_and(|owner| owner.id != id && owner.connected.is_some());
+        let now = self.now;
+        let proved = self
+            .peers
+            .get_mut(&id)
+            .is_some_and(|peer| peer.accepts(now, source, destination, bytes));
+        if proved && !taken {
+            self.demux.learn(source, id);
+        }
+    }
+
     fn timeouts(&mut self) {
         // One that asks to be woken at once waits for the next round.
         for _ in 0..self.deadlines.len() {
-            let Some(timer) = self.deadlines.expired(self.now) else {
+            let Some((at, timer)) = self.deadlines.expired(self.now) else {
                 return;
             };
             match timer {
-                Timer::Peer(id) => self.peer_timeout(id),
-                Timer::Stream(id) => self.stream_timeout(id),
+                Timer::Peer(id) => self.peer_timeout(at, id),
+                Timer::Stream(id) => self.stream_timeout(at, id),
             }
         }
     }
 
-    fn peer_timeout(&mut self, id: PeerId) {
-        let Some(peer) = self.peers.get_mut(&id) else {
+    fn peer_timeout(&mut self, at: Instant, id: PeerId) {
+        let Some(peer) = self.peers.get_mut(&id).filter(|p| p.scheduled == Some(at)) else {
             return;
         };
         peer.scheduled = None;
@@ -174,6 +204,7 @@ impl Engine {
             Command::Tap(stream, sink) => self.tap(stream, sink),
             Command::WantKeyframe(stream) => self.want_keyframe(stream),
             Command::CloseAll(reason) => {
+                self.closing = Some(reason);
                 let all: Vec<_> = self.peers.keys().copied().collect();
                 for id in all {
                     self.with_peer(id, |peer, now, out| peer.close(now, reason, out));
@@ -190,7 +221,10 @@ impl Engine {
             .entry(peer.stream)
             .or_insert_with(|| Stream::new(interval));
         self.peers.insert(id, peer);
-        self.with_peer(id, |peer, now, out| peer.tick(now, out));
+        match self.closing {
+            Some(reason) => self.with_peer(id, |peer, now, out| peer.close(now, reason, out)),
+            None => self.with_peer(id, |peer, now, out| peer.tick(now, out)),
+        }
     }
 
     /// Acts on a peer and then on everything that came of it.
@@ -250,9 +284,14 @@ impl Engine {
         let Some(Role::Publisher(ingest)) = self.peers.get_mut(&id).map(|p| &mut p.role) else {
             return;
         };
-        let refused = ingest.refused;
+        let (refused, ignored, restarts) = (ingest.refused, ingest.ignored, ingest.restarts);
         let taken = ingest.take(now, kind, packet);
         self.counts.refused += ingest.refused - refused;
+        self.counts.ignored += ingest.ignored - ignored;
+        let restarted = ingest.restarts > restarts;
+        if restarted {
+            self.want_keyframe(stream);
+        }
         let Some(packet) = taken else { return };
         self.counts.received[kind as usize] += 1;
         self.counts.received_bytes[kind as usize] += packet.payload.len() as u64;
@@ -293,5 +332,123 @@ impl Engine {
 
     fn event(&mut self, stream: StreamId, event: Event) {
         self.outputs.push_back(Output::Event(stream, event));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::negotiate::{Certificate, Identity, Rejected, Side, Terms};
+    use super::*;
+
+    const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=ice-ufrag:abcd\r\n\
+        a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n\
+        m=video 9 UDP/TLS/RTP/SAVPF 102\r\nc=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=mid:0\r\na=setup:actpass\r\na=recvonly\r\n\
+        a=rtpmap:102 H264/90000\r\na=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n";
+
+    fn offer(number: u64, offer: &str, now: Instant) -> Result<(Peer, String), Rejected> {
+        let terms = Terms {
+            candidates: Arc::from(["127.0.0.1:7000".parse().expect("address")]),
+            certificate: Certificate::generate().expect("certificate"),
+            setup_timeout: Duration::from_secs(15),
+            publisher_silence: Duration::from_secs(5),
+            viewer_silence: Duration::from_secs(15),
+        };
+        let identity = Identity {
+            peer: PeerId(number),
+            stream: StreamId(1),
+            ufrag: format!("ufrag{number}"),
+            pwd: "a-password-of-22-characters".into(),
+            first_seq: 0,
+            first_timestamp: 0,
+        };
+        negotiate::accept(&terms, identity, Side::Watch, offer, now)
+    }
+
+    #[test]
+    fn a_panic_inside_a_peer_ends_that_peer_and_no_other() {
+        let now = Instant::now();
+        let mut engine = Engine::new(
+            Limits {
+                keyframe_interval: Duration::from_millis(500),
+            },
+            now,
+        );
+        for number in [1, 2] {
+            let (peer, _) = offer(number, OFFER, now).expect("a good offer");
+            engine.handle(now, Input::Command(Command::Add(Box::new(peer))));
+        }
+        engine.with_peer(PeerId(1), |peer, now, out| {
+            peer.send(now, out, |_, _, _| panic!("the test says so"))
+        });
+        assert_eq!((engine.len(), engine.counts.panics), (1, 1));
+        let mut closed = Vec::new();
+        loop {
+            match engine.poll() {
+                Output::Event(_, Event::Closed(peer, reason)) => closed.push((peer, reason)),
+                Output::Wait(..) => break,
+                _ => {}
+            }
+        }
+        assert_eq!(closed, [(PeerId(1), CloseReason::Panic)]);
+        engine.handle(now + Duration::from_secs(1), Input::Timeout);
+        assert_eq!(engine.len(), 1, "the other one goes on");
+    }
+
+    #[test]
+    fn a_session_that_never_connects_is_ended_and_the_operator_is_told() {
+        let now = Instant::now();
+        let mut engine = Engine::new(
+            Limits {
+                keyframe_interval: Duration::from_millis(500),
+            },
+            now,
+        );
+        let (peer, answer) = offer(1, OFFER, now).expect("a good offer");
+        assert!(
+            answer.contains("a=candidate:") && answer.contains("127.0.0.1 7000 typ host"),
+            "{answer}"
+        );
+        engine.handle(now, Input::Command(Command::Add(Box::new(peer))));
+        let mut told = Vec::new();
+        for tenths in 0..160 {
+            engine.handle(now + Duration::from_millis(100 * tenths), Input::Timeout);
+            loop {
+                match engine.poll() {
+                    Output::Event(_, Event::Stats(..)) => {}
+                    Output::Event(_, event) => told.push((tenths, event)),
+                    Output::Wait(..) => break,
+                    _ => {}
+                }
+            }
+        }
+        let expected = [
+            (50, Event::NothingHeard(PeerId(1))),
+            (150, Event::Closed(PeerId(1), CloseReason::SetupTimeout)),
+        ];
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn contradictory_offers_are_refused_without_a_panic() {
+        let now = Instant::now();
+        for (from, to) in [
+            ("a=group:BUNDLE 0", "a=group:BUNDLE 7"),
+            ("a=mid:0", "a=mid:a-name-that-is-much-too-long-for-a-mid"),
+            ("a=ice-ufrag:abcd\r\n", ""),
+            ("sha-256 00:11", "sha-256 zz:11"),
+            ("102 H264/90000", "102 H264/0"),
+            ("102 H264/90000", "300 H264/90000"),
+            ("a=setup:actpass", "a=setup:holdconn"),
+        ] {
+            let broken = OFFER.replace(from, to);
+            assert_ne!(broken, OFFER);
+            // Some are tolerated; none may panic or be anything but a clear answer.
+            if let Err(rejected) = offer(1, &broken, now) {
+                assert!(!rejected.to_string().is_empty());
+            }
+        }
+        assert!(offer(1, "v=0\r\n", now).is_err());
     }
 }

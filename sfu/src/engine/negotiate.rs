@@ -133,8 +133,14 @@ pub fn accept(
             "it is longer than {MAX_SDP} bytes"
         )));
     }
+    let narrowed = match side {
+        Side::Publish { .. } => sdp::narrow(offer, "sendonly"),
+        Side::Watch => sdp::narrow(offer, "recvonly"),
+    };
     // str0m asserts on some broken descriptions.
-    let attempt = catch_unwind(AssertUnwindSafe(|| answer(terms, &identity, offer, now)));
+    let attempt = catch_unwind(AssertUnwindSafe(|| {
+        answer(terms, &identity, &narrowed, now)
+    }));
     let (mut rtc, text) = attempt
         .map_err(|_| Rejected::Malformed("its parts contradict each other".to_owned()))??;
     let answered = Summary::read(&text);

@@ -22,6 +22,9 @@ use super::{CloseReason, Transmit};
 /// After this time without a single datagram the operator is told which port to open.
 const NOTHING_HEARD: Duration = Duration::from_secs(5);
 
+/// Candidates taken by trickle; more only cost memory and checks.
+const MAX_REMOTE_CANDIDATES: usize = 32;
+
 /// What a session does.
 #[derive(Debug)]
 pub(crate) enum Role {
@@ -60,6 +63,8 @@ pub struct Stats {
     pub nacks_sent: Option<u64>,
     /// NACKs received from a viewer since the session began.
     pub nacks_received: Option<u64>,
+    /// Packets that a viewer reported as lost since the session began.
+    pub lost: Option<u64>,
 }
 
 /// A session. Made by [`super::negotiate::accept`], driven by the engine.
@@ -78,6 +83,7 @@ pub struct Peer {
     wake: Instant,
     last_heard: Option<Instant>,
     warned: bool,
+    remote_candidates: usize,
     silence: Duration,
     setup: Duration,
     closed: Option<CloseReason>,
@@ -110,6 +116,7 @@ impl Peer {
             wake: now,
             last_heard: None,
             warned: false,
+            remote_candidates: 0,
             silence,
             setup: terms.setup_timeout,
             closed: None,
@@ -130,6 +137,22 @@ impl Peer {
             });
             self.closed = Some(reason);
         }
+    }
+
+    /// True if a datagram is STUN with this session's password.
+    pub(crate) fn accepts(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        destination: SocketAddr,
+        bytes: &[u8],
+    ) -> bool {
+        let local = self.local(destination);
+        catch_unwind(AssertUnwindSafe(|| {
+            Receive::new(Protocol::Udp, source, local, bytes)
+                .is_ok_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
+        }))
+        .unwrap_or(false)
     }
 
     /// Gives a datagram to the peer.
@@ -170,6 +193,10 @@ impl Peer {
         let Ok(candidate) = Candidate::from_sdp_string(candidate) else {
             return;
         };
+        if self.remote_candidates >= MAX_REMOTE_CANDIDATES || !self.may_check(&candidate) {
+            return;
+        }
+        self.remote_candidates += 1;
         self.guard(out, |peer, out| {
             peer.rtc.add_remote_candidate(candidate);
             peer.drain_at(now, out);
@@ -179,6 +206,24 @@ impl Peer {
     /// True once a publisher's picture has a stream that a keyframe can be asked of.
     pub(crate) fn can_be_asked(&self) -> bool {
         matches!(&self.role, Role::Publisher(ingest) if ingest.video_ssrc().is_some())
+    }
+
+    /// Checks are sent only where a peer of this server can be: over UDP, and to this host itself only if the
+    /// server is reachable there.
+    fn may_check(&self, candidate: &Candidate) -> bool {
+        let ip = candidate.addr().ip();
+        let here = self.candidates.iter().any(|c| c.ip().is_loopback());
+        candidate.proto() == Protocol::Udp
+            && !ip.is_unspecified()
+            && !ip.is_multicast()
+            && (here || !ip.is_loopback())
+    }
+
+    /// The new publisher's time line begins after everything that was sent before.
+    pub(crate) fn continue_after(&mut self, newest: Duration) {
+        if let Role::Publisher(ingest) = &mut self.role {
+            ingest.floor = newest;
+        }
     }
 
     /// Asks a publisher for a keyframe (PLI, RFC 4585 section 6.3.1).
@@ -320,24 +365,29 @@ impl Peer {
                 }));
             }
             Event::MediaIngressStats(stats) => {
-                let rate = if self.is_audio(stats.mid) {
+                let kind = if self.is_audio(stats.mid) {
                     Kind::Audio
                 } else {
                     Kind::Video
-                }
-                .clock_rate();
-                let jitter = super::clock::duration(u64::from(stats.jitter), rate);
+                };
+                let jitter = super::clock::duration(u64::from(stats.jitter), kind.clock_rate());
+                let nacks_sent = (kind == Kind::Video).then_some(stats.nacks);
                 out.happened.push(Happened::Stats(Stats {
                     jitter: Some(jitter),
-                    nacks_sent: Some(stats.nacks),
+                    nacks_sent,
                     ..Stats::default()
                 }));
             }
             Event::MediaEgressStats(stats) => {
-                out.happened.push(Happened::Stats(Stats {
-                    nacks_received: Some(stats.nacks),
-                    ..Stats::default()
-                }));
+                // Sound is not retransmitted; what counts for a viewer is its picture.
+                if !self.is_audio(stats.mid) {
+                    let lost = stats.remote.map(|remote| remote.packets_lost);
+                    out.happened.push(Happened::Stats(Stats {
+                        nacks_received: Some(stats.nacks),
+                        lost,
+                        ..Stats::default()
+                    }));
+                }
             }
             _ => {}
         }

@@ -138,6 +138,38 @@ impl Section {
     }
 }
 
+/// The offer with every `sendrecv` section narrowed to `direction`, since a session carries media one way only
+/// (RFC 9725 section 4.2; a section that says nothing is `sendrecv`).
+#[must_use]
+pub fn narrow(offer: &str, direction: &str) -> String {
+    let mut out = String::with_capacity(offer.len() + 64);
+    let mut session = direction.to_owned();
+    let (mut in_section, mut said) = (false, true);
+    for line in offer.lines().map(str::trim_end).filter(|l| !l.is_empty()) {
+        if line.starts_with("m=") {
+            finish(&mut out, said, &session);
+            (in_section, said) = (true, false);
+        }
+        match line.strip_prefix("a=").map(|a| (a, Direction::parse(a))) {
+            Some((_, Some(Direction::SendRecv))) => {}
+            Some((name, Some(_))) if !in_section => session = name.to_owned(),
+            other => {
+                said |= matches!(other, Some((_, Some(_))));
+                let _ = write!(out, "{line}\r\n");
+            }
+        }
+    }
+    finish(&mut out, said, &session);
+    out
+}
+
+/// Ends a section that did not say its direction with the one that holds for the session.
+fn finish(out: &mut String, said: bool, session: &str) {
+    if !said {
+        let _ = write!(out, "a={session}\r\n");
+    }
+}
+
 /// Puts all media of an answer into one stream with one canonical name.
 ///
 /// A browser synchronises picture and sound only within one stream (RFC 8830), and takes the
@@ -265,6 +297,34 @@ mod tests {
         assert_eq!(
             summary.sections[2].kind.as_ref().expect_err("other"),
             "application"
+        );
+    }
+
+    #[test]
+    fn a_section_for_both_ways_is_narrowed_to_one() {
+        let offer = "v=0\r\na=sendrecv\r\nm=audio 9 A 1\r\na=sendrecv\r\na=mid:0\r\nm=video 9 A 2\r\na=mid:1\r\nm=video 9 A 3\r\na=inactive\r\n";
+        let narrowed = narrow(offer, "sendonly");
+        let directions: Vec<_> = Summary::read(&narrowed)
+            .sections
+            .iter()
+            .map(|s| s.direction)
+            .collect();
+        assert_eq!(
+            directions,
+            [
+                Direction::SendOnly,
+                Direction::SendOnly,
+                Direction::Inactive
+            ],
+            "{narrowed}"
+        );
+        let one_way = narrow(
+            "v=0\r\na=recvonly\r\nm=audio 9 A 1\r\na=mid:0\r\n",
+            "sendonly",
+        );
+        assert_eq!(
+            Summary::read(&one_way).sections[0].direction,
+            Direction::RecvOnly
         );
     }
 

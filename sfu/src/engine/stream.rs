@@ -18,6 +18,8 @@ use super::viewer::Playing;
 
 /// A cached group of at most this length is replayed to a joiner at once; a longer one only if no fresh keyframe comes.
 const SHORT_GROUP: Duration = Duration::from_secs(1);
+/// A cached group of at most this length is given to a pipeline at once: a longer one would overflow its queue.
+const FED_AT_ONCE: Duration = Duration::from_millis(150);
 /// How long a joiner waits for a fresh keyframe before a long cached group is replayed to it.
 const PATIENCE: Duration = Duration::from_millis(150);
 /// How long the camera's keyframe may take after the styled picture failed, before the cached group is replayed.
@@ -88,6 +90,12 @@ pub(crate) struct Stream {
     pub(crate) replay_at: Option<Instant>,
     /// When the engine promised to look at this stream again.
     pub(crate) scheduled: Option<Instant>,
+    /// True while a publisher is on another shard.
+    pub(crate) remote: bool,
+    /// Generation of the camera's group that viewers were last started on.
+    pub(crate) started: Option<u32>,
+    /// Channel time of the newest packet of any kind.
+    pub(crate) newest: Duration,
     /// True once the present publisher showed a complete keyframe.
     pub(crate) live: bool,
     show: Show,
@@ -108,6 +116,9 @@ impl Stream {
             pending: Vec::new(),
             replay_at: None,
             scheduled: None,
+            remote: false,
+            started: None,
+            newest: Duration::ZERO,
             live: false,
             show: Show::Source,
             next_unit: None,
@@ -124,6 +135,7 @@ impl Stream {
     /// True if this shard need not know the stream any more.
     pub(crate) fn is_idle(&self) -> bool {
         self.publisher.is_none()
+            && !self.remote
             && self.viewers.is_empty()
             && self.pending.is_empty()
             && self.tap.is_none()
@@ -139,7 +151,7 @@ impl Stream {
         if self.tap.is_none() {
             return;
         }
-        if self.span().is_some_and(|span| span <= SHORT_GROUP) {
+        if self.span().is_some_and(|span| span <= FED_AT_ONCE) {
             let group: Vec<_> = self.source.packets().cloned().collect();
             for packet in &group {
                 self.feed(packet);
@@ -173,6 +185,8 @@ impl Stream {
 
     /// Keeps a camera packet for joiners; true if it completed a keyframe.
     pub(crate) fn keep(&mut self, packet: &Arc<Packet>) -> bool {
+        let at = clock::duration(packet.pts, packet.kind.clock_rate());
+        self.newest = self.newest.max(at);
         if packet.kind == Kind::Audio {
             return false;
         }
@@ -214,6 +228,7 @@ impl Stream {
     pub(crate) fn cut(&mut self, at: u64) {
         if self.show == Show::Source {
             self.show = Show::Cut(at);
+            self.replay_at = None;
             self.end_styled();
         }
     }
@@ -240,7 +255,9 @@ impl Stream {
     /// The publisher is gone: the next one's keyframe starts every viewer.
     pub(crate) fn orphan(&mut self) {
         self.publisher = None;
+        self.remote = false;
         self.live = false;
+        self.last_styled = None;
         self.tap = None;
         self.source.clear();
         self.replay_at = None;
@@ -253,7 +270,8 @@ impl Stream {
     /// The cached group is given out because no fresh keyframe came in time.
     pub(crate) fn replay(&mut self) -> bool {
         self.replay_at = None;
-        if self.source.span().is_none() {
+        let may = matches!(self.show, Show::Source | Show::Returning);
+        if !may || self.source.span().is_none() {
             return false;
         }
         if self.show == Show::Returning {

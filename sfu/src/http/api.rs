@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::App;
-use super::extract::{ChannelName, bearer, json};
+use super::extract::{ChannelName, PathOf, bearer, json};
 use super::problem::Problem;
 use crate::channel::{ChannelView, Handle, Message, MomentRequest, MomentView, PipelineView};
 use crate::session::Protocol;
@@ -88,7 +88,7 @@ pub(super) async fn submit(
 /// `GET /v1/moments/{id}`.
 pub(super) async fn moment(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathOf(id): PathOf<String>,
     headers: HeaderMap,
 ) -> Result<Json<MomentView>, Problem> {
     bearer(&headers, app.token_of(Protocol::Whep))?;
@@ -98,7 +98,7 @@ pub(super) async fn moment(
 /// `POST /v1/moments/{id}/stop`.
 pub(super) async fn stop(
     State(app): State<App>,
-    Path(id): Path<String>,
+    PathOf(id): PathOf<String>,
     headers: HeaderMap,
 ) -> Result<Json<MomentView>, Problem> {
     bearer(&headers, app.control_token())?;

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use super::App;
 use super::extract::{ChannelName, bearer};
 use super::problem::Problem;
-use crate::channel::{Entry, Handle, Message};
+use crate::channel::{Entry, Handle, Message, Opener};
 use crate::session::Protocol;
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection.
@@ -43,7 +43,7 @@ pub(super) async fn follow(
         .and_then(|v| v.to_str().ok())
         .and_then(|v| v.parse().ok());
     let after = header.or_else(|| query.ok().and_then(|Query(q)| q.last_event_id));
-    let channel = app.channels.open(&name.0)?;
+    let channel = app.channels.open(&name.0, Opener::Viewer)?;
     let subscription = channel
         .ask(|reply| Message::Subscribe(after, reply))
         .await?;

@@ -10,6 +10,9 @@ use serde::de::DeserializeOwned;
 use super::App;
 use super::problem::Problem;
 
+/// A body that takes longer is given up.
+const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// A channel name of the path: 1 to 64 of `A-Z a-z 0-9 _ -`.
 #[derive(Debug, Clone)]
 pub(super) struct ChannelName(pub(super) String);
@@ -42,6 +45,20 @@ impl FromRequestParts<App> for ChannelName {
     }
 }
 
+/// Parameters of the path; what is not text is refused like everything else.
+#[derive(Debug, Clone)]
+pub(super) struct PathOf<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for PathOf<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &App) -> Result<Self, Problem> {
+        let path = Path::<T>::from_request_parts(parts, state).await;
+        path.map(|Path(value)| Self(value))
+            .map_err(|_| Problem::NoSuchPath)
+    }
+}
+
 /// Refuses a body that is not of type `accepted`; parameters such as a charset are allowed.
 pub(super) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Result<(), Problem> {
     let got = headers
@@ -62,7 +79,8 @@ pub(super) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Resul
 /// The whole body as text, if it is not larger than allowed.
 pub(super) async fn text(app: &App, body: Body) -> Result<String, Problem> {
     let limit = app.shared.config.http.max_body_bytes;
-    let bytes = axum::body::to_bytes(body, limit).await.map_err(|e| {
+    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit));
+    let bytes = read.await.map_err(|_| Problem::SlowBody)?.map_err(|e| {
         let source = std::error::Error::source(&e)
             .map(ToString::to_string)
             .unwrap_or_default();

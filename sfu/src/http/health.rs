@@ -20,9 +20,10 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, Json<Value>) {
     let serving = !app.is_draining();
     let channels = app.channels.all().len() < app.shared.config.media.max_channels;
     let sessions = app.shared.sessions.len() < app.shared.config.media.max_sessions;
-    let ready = serving && channels && sessions;
+    let udp = app.shared.shards.iter().all(|s| s.handle.is_alive());
+    let ready = serving && channels && sessions && udp;
     let checks =
-        json!({ "udp": true, "not_draining": serving, "channels": channels, "sessions": sessions });
+        json!({ "udp": udp, "not_draining": serving, "channels": channels, "sessions": sessions });
     let status = if ready {
         StatusCode::OK
     } else {

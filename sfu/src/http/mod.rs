@@ -15,7 +15,7 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{MatchedPath, Path, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -30,6 +30,7 @@ pub(crate) use serve::serve;
 
 use crate::channel::{Channels, Shared};
 use crate::session::Protocol;
+use extract::PathOf;
 use problem::Problem;
 use signalling::SessionPath;
 
@@ -115,9 +116,7 @@ pub(crate) fn public(app: App) -> Router {
         .route("/readyz", get(health::ready))
         .route("/version", get(health::version))
         .fallback(async || Problem::NoSuchPath)
-        .method_not_allowed_fallback(async || Problem::Method {
-            allowed: "the methods of the documentation",
-        })
+        .method_not_allowed_fallback(async || Problem::Method)
         .layer(cors(&app))
         .layer(middleware::from_fn(accept_post))
         .layer(middleware::map_response(never_sniff))
@@ -135,10 +134,10 @@ pub(crate) fn metrics(app: App) -> Router {
 
 fn session_routes(protocol: Protocol) -> axum::routing::MethodRouter<App> {
     get(no_content)
-        .patch(move |State(app): State<App>, Path(path): Path<SessionPath>, headers: HeaderMap, body: Body| {
+        .patch(move |State(app): State<App>, PathOf(path): PathOf<SessionPath>, headers: HeaderMap, body: Body| {
             signalling::trickle(protocol, app, path, headers, body)
         })
-        .delete(move |State(app): State<App>, Path(path): Path<SessionPath>, headers: HeaderMap| async move {
+        .delete(move |State(app): State<App>, PathOf(path): PathOf<SessionPath>, headers: HeaderMap| async move {
             signalling::end(protocol, &app, &path, &headers)
         })
 }
@@ -214,17 +213,26 @@ async fn measure(
         .as_ref()
         .map_or("none", MatchedPath::as_str)
         .to_owned();
-    let method = request.method().as_str().to_owned();
+    // Clients may make up methods, but not series.
+    let method = match *request.method() {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    };
     let start = Instant::now();
     let response = next.run(request).await;
     let metrics = &app.shared.metrics;
     metrics
         .http_seconds
-        .with_label_values(&[&route, &method])
+        .with_label_values(&[&route, method])
         .observe(start.elapsed().as_secs_f64());
     metrics
         .http_requests
-        .with_label_values(&[&route, &method, response.status().as_str()])
+        .with_label_values(&[&route, method, response.status().as_str()])
         .inc();
     response.into_response()
 }

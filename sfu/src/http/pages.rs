@@ -1,12 +1,11 @@
 //! The pages, embedded in the binary, under a strict content policy.
 
 use axum::body::Body;
-use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::extract::ChannelName;
+use super::extract::{ChannelName, PathOf};
 use super::problem::Problem;
 
 /// Everything of a page comes from this server, and no other page may frame it.
@@ -42,7 +41,7 @@ pub(super) async fn watch(
 
 /// `GET /assets/{path}`.
 pub(super) async fn asset(
-    Path(path): Path<String>,
+    PathOf(path): PathOf<String>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     file(&format!("assets/{path}"), &headers)

@@ -20,7 +20,7 @@ pub(crate) enum Problem {
     UnknownSession,
     UnknownMoment(String),
     NoSuchPath,
-    Method { allowed: &'static str },
+    Method,
     MediaType { got: String, accepted: &'static str },
     TooLarge { limit: usize },
     Unreadable(String),
@@ -32,6 +32,7 @@ pub(crate) enum Problem {
     NoToken,
     WrongToken,
     Json(String),
+    SlowBody,
     Moment(reverie_moments::Refused),
     Pipeline(String),
     Busy(String),
@@ -82,10 +83,10 @@ impl Problem {
                 "not found",
                 "there is nothing at this path".to_owned(),
             ),
-            Self::Method { allowed } => (
+            Self::Method => (
                 S::METHOD_NOT_ALLOWED,
                 "method not allowed",
-                format!("accepted are {allowed}"),
+                "the header Allow names the methods accepted here".to_owned(),
             ),
             Self::MediaType { got, accepted } => {
                 let got: String = got.chars().take(80).collect();
@@ -134,6 +135,11 @@ impl Problem {
                 S::FORBIDDEN,
                 "wrong credentials",
                 "the token is not valid for this".to_owned(),
+            ),
+            Self::SlowBody => (
+                S::REQUEST_TIMEOUT,
+                "slow body",
+                "the body did not arrive in 10 s".to_owned(),
             ),
             Self::Json(why) => (S::UNPROCESSABLE_ENTITY, "bad request body", why.clone()),
             Self::Moment(refused) => (
@@ -199,9 +205,6 @@ impl IntoResponse for Problem {
             }
             Self::Busy(_) | Self::Draining | Self::NobodyPublishes(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
-            }
-            Self::Method { allowed } => {
-                headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
             }
             _ => {}
         }

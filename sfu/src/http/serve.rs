@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,10 +14,13 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 /// A client that has not sent its request head by then is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections served at once.
+const MAX_CONNECTIONS: usize = 8_192;
 /// Pause after a failed accept (out of file descriptors): spinning would make it worse.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -27,13 +31,14 @@ pub(crate) async fn serve(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) {
-    let mut builder = Builder::new(TokioExecutor::new());
+    // HTTP/2 without TLS is nobody's need, and waiting for its preface has no time limit.
+    let mut builder = Builder::new(TokioExecutor::new()).http1_only();
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
     let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -46,6 +51,13 @@ pub(crate) async fn serve(
                 refused(&error).await;
                 continue;
             }
+        };
+        let Ok(place) = places.clone().try_acquire_owned() else {
+            tracing::warn!(
+                limit = MAX_CONNECTIONS,
+                "too many connections; one was closed"
+            );
+            continue;
         };
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
@@ -61,6 +73,7 @@ pub(crate) async fn serve(
         tokio::spawn(async move {
             // A connection that ends badly is the client's affair.
             let _ = watched.await;
+            drop(place);
         });
     }
     drop(listener);

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::App;
 use super::extract::{ChannelName, bearer, content_type, text};
 use super::problem::Problem;
-use crate::channel::{Handle, Joined, Message};
+use crate::channel::{Handle, Joined, Message, Opener};
 use crate::engine::negotiate::{self, Side};
 use crate::engine::packet::Kind;
 use crate::engine::sdp::{self, Fragment, Summary};
@@ -50,7 +50,7 @@ async fn publish_inner(
     bearer(headers, app.token_of(Protocol::Whip))?;
     let ChannelName(name) = name?;
     let offer = offer(app, headers, body).await?;
-    let channel = app.channels.open(&name)?;
+    let channel = app.channels.open(&name, Opener::Publisher)?;
     let ticket = channel.ask(Message::Publish).await?;
     let side = Side::Publish {
         generation: ticket.generation,
@@ -85,7 +85,7 @@ async fn watch_inner(
     let ChannelName(name) = name?;
     let offer = offer(app, headers, body).await?;
     let channel = if wait {
-        app.channels.open(&name)?
+        app.channels.open(&name, Opener::Viewer)?
     } else {
         let channel = app
             .channels
@@ -119,7 +119,13 @@ async fn offer(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Pro
             "there are already {limit} sessions, the most this server keeps"
         )));
     }
-    text(app, body).await
+    let offer = text(app, body).await?;
+    // The body may have taken its time.
+    if app.is_draining() {
+        Err(Problem::Draining)
+    } else {
+        Ok(offer)
+    }
 }
 
 /// Negotiates, hands the peer to its shard, and makes the session's URL.

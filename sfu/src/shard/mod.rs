@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -46,6 +47,7 @@ pub struct Busy;
 pub struct Handle {
     commands: SyncSender<Command>,
     waker: Arc<Waker>,
+    alive: Arc<AtomicBool>,
 }
 
 impl Handle {
@@ -58,6 +60,12 @@ impl Handle {
         self.enqueue(command)?;
         self.wake();
         Ok(())
+    }
+
+    /// False once the thread has ended, for whatever reason.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.alive.load(Ordering::Relaxed)
     }
 
     fn enqueue(&self, command: Command) -> Result<(), Busy> {
@@ -108,6 +116,7 @@ impl Bound {
             handle: Handle {
                 commands: sender,
                 waker,
+                alive: Arc::new(AtomicBool::new(true)),
             },
             candidates,
         })
@@ -147,6 +156,7 @@ impl Bound {
         events: Sender<(StreamId, Event)>,
         metrics: ShardMetrics,
     ) -> io::Result<JoinHandle<()>> {
+        let alive = Alive(self.handle.alive.clone());
         let shard = Shard {
             poll: self.poll,
             media: self.media,
@@ -162,7 +172,19 @@ impl Bound {
         };
         std::thread::Builder::new()
             .name(format!("media:{index}"))
-            .spawn(move || shard.run())
+            .spawn(move || {
+                let _alive = alive;
+                shard.run();
+            })
+    }
+}
+
+/// Says that the thread has ended, also when it panicked.
+struct Alive(Arc<AtomicBool>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 
@@ -208,13 +230,18 @@ impl Shard {
 
     /// One bounded round; true if more is waiting already.
     fn turn(&mut self) -> bool {
+        let start = Instant::now();
+        let forwarded = self.engine.counts.sent;
         let more_datagrams = self.read();
         let more_commands = self.obey();
         self.engine.handle(Instant::now(), Input::Timeout);
         self.drain();
         self.media.flush();
+        if self.engine.counts.sent != forwarded {
+            self.metrics.forwarded(start.elapsed());
+        }
         for relay in &mut self.relays {
-            relay.wake();
+            relay.flush();
         }
         self.flush_events();
         self.export();
@@ -304,7 +331,7 @@ impl Shard {
     }
 
     fn until_next(&self) -> Duration {
-        if !self.backlog.is_empty() {
+        if !self.backlog.is_empty() || self.relays.iter().any(Relay::is_waiting) {
             return Duration::from_millis(1);
         }
         let wait = self.wake_at.saturating_duration_since(Instant::now());

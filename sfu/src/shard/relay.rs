@@ -1,6 +1,6 @@
 //! From one shard to all others, in order; a full neighbour loses whole groups of pictures, never a packet out of one.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use reverie_transcoder::h264::PayloadKind;
@@ -15,6 +15,8 @@ pub(super) struct Relay {
     neighbour: Handle,
     /// Streams whose packets are held back until their next keyframe.
     broken: HashSet<StreamId>,
+    /// Control messages that found the queue full: few, and never lost.
+    waiting: VecDeque<Bus>,
     woken: bool,
 }
 
@@ -23,6 +25,7 @@ impl Relay {
         Self {
             neighbour,
             broken: HashSet::new(),
+            waiting: VecDeque::new(),
             woken: false,
         }
     }
@@ -30,33 +33,53 @@ impl Relay {
     /// Passes a message on; the stream is returned if it now needs a keyframe.
     pub(super) fn pass(&mut self, message: &Bus) -> Option<StreamId> {
         let stream = message.stream();
-        let message = match message {
-            Bus::Packets(_, packets) if self.broken.contains(&stream) => {
-                Bus::Packets(stream, self.mend(stream, packets)?)
-            }
-            other => other.clone(),
+        let Bus::Packets(_, packets) = message else {
+            self.waiting.push_back(message.clone());
+            self.pass_waiting();
+            return None;
         };
-        let media = matches!(message, Bus::Packets(..));
-        match self.neighbour.enqueue(Command::Bus(message)) {
-            Ok(()) => {
-                self.woken = true;
-                None
-            }
-            Err(_) if media => {
-                self.broken.insert(stream);
-                Some(stream)
-            }
-            Err(_) => {
-                tracing::warn!(%stream, "a shard is so far behind that a control message was lost");
-                None
-            }
+        let whole = if self.broken.contains(&stream) {
+            self.mend(stream, packets)?
+        } else {
+            packets.clone()
+        };
+        // Nothing overtakes a control message.
+        let passed = self.waiting.is_empty()
+            && self
+                .neighbour
+                .enqueue(Command::Bus(Bus::Packets(stream, whole)))
+                .is_ok();
+        self.woken |= passed;
+        if passed {
+            return None;
+        }
+        self.broken.insert(stream).then_some(stream)
+    }
+
+    /// Passes what waited, and wakes the neighbour if anything was passed.
+    pub(super) fn flush(&mut self) {
+        self.pass_waiting();
+        if std::mem::take(&mut self.woken) {
+            self.neighbour.wake();
         }
     }
 
-    /// Wakes the neighbour if something was passed.
-    pub(super) fn wake(&mut self) {
-        if std::mem::take(&mut self.woken) {
-            self.neighbour.wake();
+    /// True while control messages wait for room.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty() && self.neighbour.is_alive()
+    }
+
+    fn pass_waiting(&mut self) {
+        while let Some(message) = self.waiting.front() {
+            if self
+                .neighbour
+                .enqueue(Command::Bus(message.clone()))
+                .is_err()
+            {
+                return;
+            }
+            self.woken = true;
+            self.waiting.pop_front();
         }
     }
 

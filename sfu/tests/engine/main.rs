@@ -1,5 +1,6 @@
 //! The media core from outside, in virtual time: real SDP, ICE, DTLS and SRTP, no socket and no sleep.
 
+mod hardening;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod net;
 mod switching;
@@ -30,9 +31,16 @@ impl Camera {
 
     /// Sends one picture and lets a frame interval pass.
     pub(crate) fn shoot(&mut self, net: &mut Net, keyframe: bool) {
-        self.tag += 1;
+        self.tag = self.tag.wrapping_add(1);
         self.send(net, keyframe);
         net.run(Duration::from_millis(33));
+    }
+
+    /// Sends one packet with the marker.
+    pub(crate) fn send_payload(&mut self, net: &mut Net, payload: &[u8]) {
+        net.write_video(self.client, self.seq, self.timestamp, true, payload);
+        self.seq += 1;
+        self.timestamp += 3_000;
     }
 
     /// Sends one picture.

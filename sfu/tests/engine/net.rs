@@ -117,6 +117,16 @@ impl Net {
         added
     }
 
+    /// Hands the engine a viewer and waits for nothing.
+    pub(crate) fn offer_viewer(&mut self) {
+        self.begin(Side::Watch, Direction::RecvOnly);
+    }
+
+    /// Where a client is.
+    pub(crate) fn address(&self, client: usize) -> SocketAddr {
+        self.clients[client].address
+    }
+
     /// Gives the engine a command.
     pub(crate) fn command(&mut self, command: Command) {
         self.engine.handle(self.now, Input::Command(command));

@@ -1,0 +1,202 @@
+//! Defects that once were: each test failed before its fix.
+
+use std::time::Duration;
+
+use reverie_sfu::engine::{Bus, CloseReason, Command, Event, Input, Urgency};
+
+use crate::net::{self, Net, STREAM};
+use crate::{Camera, assert_continuous, tags};
+
+/// Takes everything that one shard told the others to another one.
+fn pass(from: &mut Net, to: &mut Net) {
+    for message in std::mem::take(&mut from.bus) {
+        to.command(Command::Bus(message));
+    }
+    to.run(Duration::from_millis(5));
+}
+
+#[test]
+fn timers_do_not_pile_up_while_sessions_live() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    for _ in 0..3 {
+        net.viewer();
+    }
+    for i in 0..1_800_u32 {
+        camera.shoot(&mut net, i % 30 == 0);
+    }
+    let timers = net.engine.timers();
+    assert!(
+        timers < 64,
+        "{timers} timers for {} sessions after a minute",
+        net.engine.len()
+    );
+}
+
+#[test]
+fn a_takeover_reaches_viewers_of_other_shards() {
+    let (mut home, mut far) = (Net::new(), Net::new());
+    let mut first = Camera::new(&mut home);
+    let viewer = far.viewer();
+    for i in 0..10 {
+        first.shoot(&mut home, i == 0);
+        pass(&mut home, &mut far);
+    }
+    let mut second = Camera::new(&mut home);
+    second.tag = 100;
+    for i in 0..5 {
+        second.shoot(&mut home, i == 0);
+        pass(&mut home, &mut far);
+    }
+    assert_continuous(&far, viewer);
+    assert_eq!(tags(&far, viewer)[10..], [101, 102, 103, 104, 105]);
+}
+
+#[test]
+fn a_packet_too_large_for_viewers_is_refused_and_ends_nobody() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    let viewer = net.viewer();
+    camera.shoot(&mut net, true);
+    let mut large = vec![0x41; 1_900];
+    large[1] = 0x9a;
+    camera.send_payload(&mut net, &large);
+    for _ in 0..5 {
+        camera.shoot(&mut net, false);
+    }
+    assert_eq!(net.engine.counts.refused, 1);
+    assert!(
+        !net.events.iter().any(|e| matches!(e, Event::Closed(..))),
+        "{:?}",
+        net.events
+    );
+    assert_eq!(*tags(&net, viewer).last().expect("pictures"), camera.tag);
+}
+
+#[test]
+fn a_joiner_during_a_cut_that_is_taken_back_gets_the_camera() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    net.viewer();
+    for i in 0..20 {
+        camera.shoot(&mut net, i == 0);
+    }
+    net.command(Command::Cut(STREAM));
+    camera.shoot(&mut net, false);
+    let late = net.viewer();
+    net.command(Command::Camera(STREAM, Urgency::Smooth));
+    camera.shoot(&mut net, false);
+    assert_continuous(&net, late);
+    assert_eq!(*tags(&net, late).last().expect("pictures"), camera.tag);
+}
+
+#[test]
+fn a_keyframe_inside_a_cut_that_is_taken_back_leaves_no_hole() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    let viewer = net.viewer();
+    for i in 0..5 {
+        camera.shoot(&mut net, i == 0);
+    }
+    net.command(Command::Cut(STREAM));
+    camera.shoot(&mut net, false);
+    camera.shoot(&mut net, true);
+    camera.shoot(&mut net, false);
+    net.command(Command::Camera(STREAM, Urgency::Now));
+    camera.shoot(&mut net, false);
+    assert_continuous(&net, viewer);
+    assert_eq!(tags(&net, viewer), [1, 2, 3, 4, 5, 7, 8, 9]);
+}
+
+#[test]
+fn a_forged_address_does_not_take_a_publishers_datagrams() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    let viewer = net.viewer();
+    for i in 0..20 {
+        camera.shoot(&mut net, i == 0);
+    }
+    // A viewer's own binding request, from the publisher's address: once intact, once with its integrity broken.
+    let (publisher, own) = (net.address(0), net.address(viewer));
+    let mut requests: Vec<Vec<u8>> = Vec::new();
+    for _ in 0..20 {
+        net.capture();
+        net.run(Duration::from_secs(1));
+        requests.extend(
+            net.captured()
+                .into_iter()
+                .filter(|(s, b)| *s == own && b[..2] == [0, 1])
+                .map(|(_, b)| b),
+        );
+        if !requests.is_empty() {
+            break;
+        }
+    }
+    let intact = requests.pop().expect("a viewer asks for consent");
+    let mut broken = intact.clone();
+    let at = broken.len() - 12;
+    broken[at] ^= 0xff;
+    let before = tags(&net, viewer).len();
+    for bytes in [&broken, &intact] {
+        let destination = net::SERVER.parse().expect("address");
+        net.engine.handle(
+            net.now,
+            Input::Datagram {
+                source: publisher,
+                destination,
+                bytes,
+            },
+        );
+        for _ in 0..5 {
+            camera.shoot(&mut net, false);
+        }
+    }
+    assert_eq!(
+        tags(&net, viewer).len(),
+        before + 10,
+        "every picture still arrives"
+    );
+}
+
+#[test]
+fn a_shard_without_viewers_remembers_that_the_camera_is_cut() {
+    let (mut home, mut far) = (Net::new(), Net::new());
+    let mut camera = Camera::new(&mut home);
+    let first = far.viewer();
+    for i in 0..10 {
+        camera.shoot(&mut home, i == 0);
+        pass(&mut home, &mut far);
+    }
+    home.command(Command::Cut(STREAM));
+    pass(&mut home, &mut far);
+    let id = far.clients[first].id;
+    far.command(Command::Close(id, CloseReason::Deleted));
+    for i in 0..10 {
+        camera.shoot(&mut home, i == 5);
+        pass(&mut home, &mut far);
+    }
+    let second = far.viewer();
+    for i in 0..10 {
+        camera.shoot(&mut home, i == 5);
+        pass(&mut home, &mut far);
+    }
+    assert!(
+        far.video_of(second).is_empty(),
+        "a joiner sees nothing of the cut camera"
+    );
+    assert!(
+        !far.bus.iter().any(|m| matches!(m, Bus::Packets(..))),
+        "nothing is sent in circles"
+    );
+}
+
+#[test]
+fn a_session_that_comes_while_the_server_stops_is_closed_at_once() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    camera.shoot(&mut net, true);
+    net.command(Command::CloseAll(CloseReason::Shutdown));
+    assert!(net.engine.is_empty());
+    net.offer_viewer();
+    assert!(net.engine.is_empty(), "the shard can end");
+}
