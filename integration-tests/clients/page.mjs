@@ -40,6 +40,8 @@ export function watchFrames(selector, interval) {
   let batch = [];
   scope.testWatch?.stop();
   let watching = true;
+  /** @type {number | null} */
+  let last = null;
   const timer = setInterval(flush, interval);
   scope.testWatch = {
     stop() {
@@ -55,9 +57,15 @@ export function watchFrames(selector, interval) {
     if (!watching) return;
     const t = Date.now() / 1000;
     video.requestVideoFrameCallback(present);
-    const [number, clock] = [0, 1].map((row) => read(row));
+    // A late callback finds the next picture on the element already, and that one's own callback again.
+    const picture = new VideoFrame(video);
+    const again = picture.timestamp === last;
+    last = picture.timestamp;
+    if (again) return picture.close();
+    const [number, clock] = [0, 1].map((row) => read(row, picture));
     const found = number && clock && number.inverted === clock.inverted;
-    whole.drawImage(video, 0, 0, 160, 90);
+    whole.drawImage(picture, 0, 0, 160, 90);
+    picture.close();
     batch.push({
       t,
       n: found ? number.value : null,
@@ -78,11 +86,14 @@ export function watchFrames(selector, interval) {
     batch = [];
   }
 
-  /** @param {number} row */
-  function read(row) {
+  /**
+   * @param {number} row
+   * @param {VideoFrame} picture
+   */
+  function read(row, picture) {
     if (row === 0) {
-      const { videoWidth, videoHeight } = video;
-      code.drawImage(video, 0, 0, videoWidth, videoHeight / 9, 0, 0, 32 * CELL, 2 * CELL);
+      const { displayWidth, displayHeight } = picture;
+      code.drawImage(picture, 0, 0, displayWidth, displayHeight / 9, 0, 0, 32 * CELL, 2 * CELL);
     }
     const quarter = CELL / 4;
     const cells = Array.from({ length: 32 }, (_, column) =>
