@@ -56,7 +56,7 @@ fn a_rendered_configuration_loads_to_itself() {
 #[test]
 fn a_file_sets_values_of_every_type() {
     let text = "data_dir = '/srv/reverie'\n[media]\nshards = 4\nadvertise = ['203.0.113.7']\nkeyframe_request_interval_ms = 250\n\
-        [pipeline]\ndecoder = 'openh264'\n[log]\nformat = 'json'\n[metrics]\nper_channel = true";
+        [pipeline]\ndecoder = 'openh264'\n[log]\nformat = 'json'\n[auth]\npublic_watch = true";
     let config = load_text(text, []).unwrap();
     assert_eq!(config.data_dir, Path::new("/srv/reverie"));
     assert_eq!(config.media.shards.get(), 4);
@@ -70,7 +70,7 @@ fn a_file_sets_values_of_every_type() {
     );
     assert_eq!(config.pipeline.decoder, Backend::Openh264);
     assert_eq!(config.log.format, Format::Json);
-    assert!(config.metrics.per_channel);
+    assert!(config.auth.public_watch);
 }
 
 #[test]
@@ -142,14 +142,14 @@ fn a_wrong_value_in_the_file_is_told_even_where_a_variable_covers_it() {
 fn sections_keys_and_types_are_not_mixed_up() {
     assert_eq!(
         lines(
-            "http = 3\n[auht]\nx = 1\n[log]\nlevel = 5\n[data_dir]\n[metrics]\nper_channel = 'true'",
+            "http = 3\n[auht]\nx = 1\n[log]\nlevel = 5\n[data_dir]\n[auth]\npublic_watch = 'true'",
             []
         ),
         [
             "reverie.toml:3: `auht.x` is not a key of Reverie",
             "reverie.toml:1: `http` is a section, not a key",
             "reverie.toml:6: `data_dir` expected a path, but found a table",
-            "reverie.toml:8: `metrics.per_channel` expected true or false, but found \"true\"",
+            "reverie.toml:8: `auth.public_watch` expected true or false, but found \"true\"",
             "reverie.toml:5: `log.level` expected a level or filter directives such as info,reverie_sfu=debug, but found 5",
         ]
     );

@@ -9,7 +9,8 @@ use reverie_config::{Config, Process};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{Running, Server, telemetry};
+use crate::stages::Stages;
+use crate::{Running, Server, StartError, server, telemetry};
 
 /// Exit code for a configuration that cannot be used (`EX_USAGE` of sysexits.h).
 const BAD_CONFIG: u8 = 64;
@@ -63,9 +64,9 @@ struct Source {
 pub fn main() -> ExitCode {
     match Cli::parse().command {
         Do::Serve(serve) => run(&serve),
-        Do::Config(Look::Check(source)) => with_config(source.config.as_deref(), |_| {
-            say("the configuration can be used")
-        }),
+        Do::Config(Look::Check(source)) => {
+            with_config(source.config.as_deref(), |config| check(&config))
+        }
         Do::Config(Look::Print(source)) => with_config(source.config.as_deref(), |config| {
             say(config.render().trim_end())
         }),
@@ -80,6 +81,23 @@ fn with_config(path: Option<&Path>, then: impl FnOnce(Config) -> ExitCode) -> Ex
             ExitCode::from(BAD_CONFIG)
         }
     }
+}
+
+/// What only this build knows: its log filters and its stages.
+fn check(config: &Config) -> ExitCode {
+    let filter = telemetry::filter(&config.log).err().map(|e| e.to_string());
+    let stage = server::check_pipeline(config, &Stages::default())
+        .err()
+        .map(|e| e.to_string());
+    let problems: Vec<_> = [filter, stage].into_iter().flatten().collect();
+    if problems.is_empty() {
+        return say("the configuration can be used");
+    }
+    complain(&format!(
+        "the configuration cannot be used:\n{}",
+        problems.join("\n")
+    ));
+    ExitCode::from(BAD_CONFIG)
 }
 
 fn run(serve: &Serve) -> ExitCode {
@@ -111,7 +129,12 @@ async fn serve_until_signal(config: Config, print_ready: bool) -> ExitCode {
         Ok(running) => running,
         Err(error) => {
             complain(&error.to_string());
-            return ExitCode::FAILURE;
+            let misconfigured = matches!(error, StartError::UnknownPipeline { .. });
+            return if misconfigured {
+                ExitCode::from(BAD_CONFIG)
+            } else {
+                ExitCode::FAILURE
+            };
         }
     };
     announce(&running, print_ready);

@@ -194,7 +194,8 @@ async fn close(shard: &Shard) {
     }
 }
 
-fn check_pipeline(config: &Config, stages: &Stages) -> Result<(), StartError> {
+/// Refuses a default stage that this build does not have.
+pub(crate) fn check_pipeline(config: &Config, stages: &Stages) -> Result<(), StartError> {
     let name = &config.pipeline.default;
     if stages.knows(name) {
         return Ok(());

@@ -21,10 +21,7 @@ pub(crate) struct BadFilter {
 ///
 /// If the level cannot be read.
 pub(crate) fn start(config: &Log) -> Result<(), BadFilter> {
-    let filter = EnvFilter::try_new(&config.level).map_err(|error| BadFilter {
-        level: config.level.clone(),
-        error,
-    })?;
+    let filter = filter(config)?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -36,4 +33,16 @@ pub(crate) fn start(config: &Log) -> Result<(), BadFilter> {
             .try_init(),
     };
     Ok(())
+}
+
+/// Reads `log.level`.
+///
+/// # Errors
+///
+/// If it is no filter.
+pub(crate) fn filter(config: &Log) -> Result<EnvFilter, BadFilter> {
+    EnvFilter::try_new(&config.level).map_err(|error| BadFilter {
+        level: config.level.clone(),
+        error,
+    })
 }

@@ -103,6 +103,25 @@ fn every_problem_of_a_configuration_is_told_at_once() {
 }
 
 #[test]
+fn what_only_this_build_knows_is_checked_too() {
+    let refused = output(
+        &["config", "check"],
+        &[
+            ("REVERIE__LOG__LEVEL", "info,,=what"),
+            ("REVERIE__PIPELINE__DEFAULT", "no-such"),
+        ],
+    );
+    assert_eq!(refused.status.code(), Some(64));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        said.contains("log.level") && said.contains("debug-invert"),
+        "{said}"
+    );
+    let good = output(&["config", "check"], &[]);
+    assert_eq!(good.status.code(), Some(0));
+}
+
+#[test]
 fn the_configuration_in_force_is_printed_without_secrets() {
     let printed = output(
         &["config", "print"],

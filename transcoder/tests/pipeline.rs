@@ -7,10 +7,13 @@
 
 mod common;
 
-use std::sync::mpsc as std_mpsc;
+use std::sync::{Arc, mpsc as std_mpsc};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use common::{TICKS, barcode, frame, picture, size, stream};
+use reverie_transcoder::counters::Snapshot;
 use reverie_transcoder::pipeline::{Config, Event, Handle, PipelineError, Timing};
 use reverie_transcoder::stage::{Applied, DebugInvert, Passthrough};
 use reverie_transcoder::{
@@ -19,6 +22,29 @@ use reverie_transcoder::{
 use tokio::sync::mpsc::{Receiver, error::TryRecvError};
 
 const DEADLINE: Duration = Duration::from_secs(20);
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for the next event without taking time from the threads that make it; `None` is the end.
+fn next(events: &mut Receiver<Event>, until: Instant) -> Result<Option<Event>, &'static str> {
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        if let Poll::Ready(event) = events.poll_recv(&mut Context::from_waker(&waker)) {
+            return Ok(event);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err("waited in vain");
+        }
+        thread::park_timeout(left);
+    }
+}
 
 struct Running {
     handle: Handle,
@@ -50,16 +76,25 @@ impl Running {
 
     /// The next event that `wanted` accepts; units on the way are kept.
     fn until(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
-        let started = Instant::now();
+        let deadline = Instant::now() + DEADLINE;
         loop {
-            match self.events.try_recv() {
-                Ok(event) if wanted(&event) => return event,
-                Ok(Event::Unit { unit, timing }) => self.units.push((unit, timing)),
-                Ok(_) => {}
-                Err(TryRecvError::Disconnected) => panic!("the end came before: {what}"),
-                Err(TryRecvError::Empty) => std::thread::yield_now(),
+            match next(&mut self.events, deadline) {
+                Ok(Some(event)) if wanted(&event) => return event,
+                Ok(Some(Event::Unit { unit, timing })) => self.units.push((unit, timing)),
+                Ok(Some(_)) => {}
+                Ok(None) => panic!("the end came before: {what}"),
+                Err(error) => panic!("{error} for: {what}; {:?}", self.handle.counters()),
             }
-            assert!(started.elapsed() < DEADLINE, "waited in vain for: {what}");
+        }
+    }
+
+    /// Waits until the counters say so.
+    fn counted(&self, what: &str, so: impl Fn(&Snapshot) -> bool) {
+        let deadline = Instant::now() + DEADLINE;
+        while !so(&self.handle.counters()) {
+            let counters = self.handle.counters();
+            assert!(Instant::now() < deadline, "{what}: {counters:?}");
+            thread::yield_now();
         }
     }
 
@@ -87,10 +122,9 @@ impl Running {
 
     fn stopped(&mut self) {
         self.until("the end", |event| matches!(event, Event::Stopped));
-        assert!(matches!(
-            self.events.try_recv(),
-            Err(TryRecvError::Disconnected)
-        ));
+        // The channel closes after its last event was sent, not in one step with it.
+        let after = next(&mut self.events, Instant::now() + DEADLINE);
+        assert!(matches!(after, Ok(None)), "{after:?}");
     }
 }
 
@@ -408,14 +442,14 @@ fn a_slow_stage_gets_the_newest_frame_and_the_others_are_counted() {
     for unit in &source[1..] {
         running.handle.push(unit.clone());
     }
-    let started = Instant::now();
-    while running.handle.counters().decoded < 6 {
-        assert!(started.elapsed() < DEADLINE);
-        std::thread::yield_now();
-    }
+    // A frame is counted as decoded before it is in its place, and as displaced when another is.
+    running.counted("displaced frames", |counters| {
+        counters.displaced_before_stage >= 4
+    });
     go.send(()).unwrap();
     assert_eq!(inside.recv_timeout(DEADLINE).unwrap(), source[5].pts);
     go.send(()).unwrap();
+    assert_eq!(running.handle.counters().decoded, 6);
     running.until(
         "the newest",
         |event| matches!(event, Event::Unit { unit, .. } if unit.pts == Pts(6 * TICKS)),
@@ -429,15 +463,20 @@ fn units_that_nobody_takes_are_dropped_and_the_next_one_is_a_keyframe() {
     let source = stream(1..=12, size(320, 180), |_| false);
     for (encoded, unit) in (1..).zip(&source[..8]) {
         running.handle.push(unit.clone());
-        let started = Instant::now();
         // A unit is counted as encoded before it is handed out or dropped.
-        while {
-            let counters = running.handle.counters();
-            counters.encoded < encoded || counters.dropped_output + 4 < encoded
-        } {
-            assert!(started.elapsed() < DEADLINE);
-            std::thread::yield_now();
-        }
+        running.counted("a unit handed out or dropped", |counters| {
+            counters.encoded >= encoded && counters.dropped_output + 4 >= encoded
+        });
+    }
+    // Room is made first: the next unit can be ready before the first event is read.
+    for unit in &source[..4] {
+        let pts = unit.pts;
+        let event = running.until("a unit that waited", |_| true);
+        let Event::Unit { unit, timing } = event else {
+            panic!("{event:?}");
+        };
+        assert_eq!(unit.pts, pts);
+        running.units.push((unit, timing));
     }
     let next = running.through(&source[8]);
     assert!(next.keyframe);
@@ -551,15 +590,10 @@ fn the_bitrate_follows_the_owner() {
         let before = running.units.len();
         for unit in units {
             running.handle.push(unit.clone());
-            let started = Instant::now();
             // Rate control may skip this frame: one more counter says so.
-            while {
-                let counters = running.handle.counters();
-                counters.encoded + counters.skipped < unit.pts.0 / TICKS
-            } {
-                assert!(started.elapsed() < DEADLINE);
-                std::thread::yield_now();
-            }
+            running.counted("a unit or none", |counters| {
+                counters.encoded + counters.skipped >= unit.pts.0 / TICKS
+            });
             while let Ok(event) = running.events.try_recv() {
                 if let Event::Unit { unit, timing } = event {
                     running.units.push((unit, timing));
