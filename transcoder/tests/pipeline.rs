@@ -401,7 +401,7 @@ fn a_stalled_stage_shows_from_outside_and_holds_nobody_up() {
     drop(handle);
     let took = dropping.elapsed();
     assert!(
-        took >= Duration::from_millis(100) && took < Duration::from_secs(5),
+        took >= Duration::from_secs(1) && took < Duration::from_secs(5),
         "{took:?}"
     );
     assert_eq!(counters.snapshot().detached, 1);

@@ -378,16 +378,14 @@ impl Peer {
                     ..Stats::default()
                 }));
             }
-            Event::MediaEgressStats(stats) => {
-                // Sound is not retransmitted; what counts for a viewer is its picture.
-                if !self.is_audio(stats.mid) {
-                    let lost = stats.remote.map(|remote| remote.packets_lost);
-                    out.happened.push(Happened::Stats(Stats {
-                        nacks_received: Some(stats.nacks),
-                        lost,
-                        ..Stats::default()
-                    }));
-                }
+            // Sound is not retransmitted; what counts for a viewer is its picture.
+            Event::MediaEgressStats(stats) if !self.is_audio(stats.mid) => {
+                let lost = stats.remote.map(|remote| remote.packets_lost);
+                out.happened.push(Happened::Stats(Stats {
+                    nacks_received: Some(stats.nacks),
+                    lost,
+                    ..Stats::default()
+                }));
             }
             _ => {}
         }

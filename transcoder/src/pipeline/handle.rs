@@ -19,13 +19,14 @@ use crate::unit::AccessUnit;
 use crate::worker::{Ending, Report, Worker};
 use crate::{decode, encode};
 
-/// How long a dropped handle waits for a thread; longer than any frame takes in a codec.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// How long a dropped handle waits for its threads: longer than a codec takes for any frame on a
+/// machine that has other things to do. Only a thread that hangs makes the drop last that long.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Drives a pipeline; dropping it stops the pipeline.
 ///
-/// The drop lets the threads run to their end and waits for them, at most 100 ms for each. A stage
-/// in a call that does not return cannot be cancelled: its thread is left behind with a warning and
+/// The drop lets the threads run to their end and waits for them, at most 1 s in all. A stage in a
+/// call that does not return cannot be cancelled: its thread is left behind with a warning and
 /// counted, and ends when the call does.
 pub struct Handle {
     shared: Arc<Shared>,
@@ -123,9 +124,12 @@ impl Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.close();
+        let deadline = Instant::now() + PATIENCE;
         for worker in self.workers.drain(..) {
             let name = worker.name().to_owned();
-            if !worker.join_within(PATIENCE) {
+            // A thread that ended while another was waited for is still seen to have ended.
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !worker.join_within(left) {
                 self.shared.counters.detached.inc();
                 warn!(thread = name, "left behind in a call that does not return");
             }
