@@ -97,6 +97,7 @@ fn walk(folder: &Path, found: &mut BTreeMap<String, String>) {
             walk(&path, found);
         } else if path.extension().is_some_and(|e| e == "rs")
             && !path.ends_with("tests/architecture.rs")
+            && !path.ends_with("tests.rs")
         {
             let text = fs::read_to_string(&path).expect("a readable source");
             let name = path

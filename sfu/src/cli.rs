@@ -15,6 +15,9 @@ use crate::{Running, Server, StartError, server, telemetry};
 /// Exit code for a configuration that cannot be used (`EX_USAGE` of sysexits.h).
 const BAD_CONFIG: u8 = 64;
 
+/// How long threads of the runtime may outlive the server.
+const LAST_MOMENT: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// A WHIP/WHEP media server with a live stage between camera and viewers.
 ///
 /// Every key of the configuration can be given in a TOML file and as a variable, e.g.
@@ -46,7 +49,7 @@ struct Serve {
 
 #[derive(Debug, Subcommand)]
 enum Look {
-    /// Say whether it can be used; every problem at once, exit code 64.
+    /// Say whether it can be used; what is wrong with key and origin, exit code 64.
     Check(Source),
     /// Print what is in force, secrets masked.
     Print(Source),
@@ -113,7 +116,10 @@ fn run(serve: &Serve) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-        runtime.block_on(serve_until_signal(config, serve.print_ready))
+        let code = runtime.block_on(serve_until_signal(config, serve.print_ready));
+        // A thread that hangs must not keep the process.
+        runtime.shutdown_timeout(LAST_MOMENT);
+        code
     })
 }
 

@@ -175,7 +175,7 @@ impl Metrics {
             ),
             rtp_ignored: m.counter(
                 "rtp_packets_ignored_total",
-                "Packets of simulcast layers that are not forwarded.",
+                "Packets of streams beside the one that is forwarded, such as other simulcast layers.",
             ),
             rtp_lost: m.counters(
                 "rtp_packets_lost_total",
@@ -184,7 +184,7 @@ impl Metrics {
             ),
             rtp_refused: m.counter(
                 "rtp_packets_refused_total",
-                "Packets of publishers that are not H264.",
+                "Packets of publishers that are not H264 or are too large for viewers.",
             ),
             rtcp_feedback: m.counters(
                 "rtcp_feedback_total",

@@ -182,15 +182,20 @@ impl fmt::Debug for Running {
     }
 }
 
-/// Tells a shard to close its sessions, however full its queue is.
+/// Tells a shard to close its sessions, even if its queue is full for a while.
 async fn close(shard: &Shard) {
-    while shard.handle.is_alive()
-        && shard
-            .handle
-            .send(Command::CloseAll(CloseReason::Shutdown))
-            .is_err()
-    {
-        tokio::time::sleep(RETRY).await;
+    let told = async {
+        while shard.handle.is_alive()
+            && shard
+                .handle
+                .send(Command::CloseAll(CloseReason::Shutdown))
+                .is_err()
+        {
+            tokio::time::sleep(RETRY).await;
+        }
+    };
+    if tokio::time::timeout(STOP_LIMIT, told).await.is_err() {
+        tracing::error!("a media thread took no command for {STOP_LIMIT:?}");
     }
 }
 

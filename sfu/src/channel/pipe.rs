@@ -1,4 +1,4 @@
-//! The channel's pipeline and its permit: loaded, fed, and packed for the viewers.
+//! The channel's pipeline: loaded, fed, and packed for the viewers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

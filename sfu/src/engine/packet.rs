@@ -31,7 +31,8 @@ impl Kind {
 pub struct Packet {
     /// Audio or video.
     pub kind: Kind,
-    /// Counts the publishers of the channel: sequence numbers of two generations are unrelated.
+    /// The publisher's number in the channel, shifted by 8, and the stream of its track: sequence numbers of two
+    /// generations are unrelated.
     pub generation: u32,
     /// Extended RTP sequence number within the generation.
     pub seq: u64,

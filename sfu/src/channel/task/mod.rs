@@ -1,0 +1,308 @@
+//! The task of one channel: hears of everything that concerns it and tells everybody what to do.
+//!
+//! Owns the moments, the director, the pipeline and the event log; never computes on pixels.
+
+mod requests;
+mod sessions;
+mod staging;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use reverie_moments as moments;
+use reverie_transcoder::pipeline;
+use serde_json::json;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::director::{Director, Input};
+use super::events::Log;
+use super::pipe::Pipe;
+use super::registry::Channels;
+use super::{ChannelView, Joined, Message, MomentView, PipelineView, Ticket};
+use crate::engine::Stats;
+use crate::engine::ids::{PeerId, StreamId};
+use crate::session::Protocol;
+
+/// How often a loaded pipeline is looked at, and changes of the audience are told.
+const TICK: Duration = Duration::from_millis(250);
+/// A channel that nobody needs is forgotten after this time.
+const FORGET: Duration = Duration::from_secs(30);
+
+/// Starts the task.
+pub(super) fn spawn(
+    name: String,
+    stream: StreamId,
+    home: usize,
+    channels: Channels,
+    inbox: mpsc::Receiver<Message>,
+) {
+    let config = &channels.shared.config;
+    let task = Task {
+        moments: moments::Channel::new(moments::Rules::from(&config.moments)),
+        director: Director::new(config.pipeline.idle_ttl),
+        log: Log::new(wall_ms()),
+        pipe: None,
+        permit: None,
+        progress: Progress {
+            at: Instant::now(),
+            decoded: 0,
+            encoded: 0,
+        },
+        fresh: false,
+        next_unit: 0,
+        peers: HashMap::new(),
+        publisher: None,
+        live: false,
+        generation: 0,
+        epoch: Instant::now(),
+        shown: PipelineView {
+            state: "cold",
+            name: None,
+            reason: None,
+        },
+        told_viewers: 0,
+        idle_since: Instant::now(),
+        name,
+        stream,
+        home,
+        channels,
+    };
+    task.gauge_streams(1);
+    tokio::spawn(task.run(inbox));
+}
+
+struct Peer {
+    joined: Joined,
+    connected: Option<Instant>,
+    stats: Stats,
+}
+
+struct Task {
+    name: String,
+    stream: StreamId,
+    home: usize,
+    channels: Channels,
+    moments: moments::Channel,
+    director: Director,
+    log: Log,
+    pipe: Option<Pipe>,
+    /// Kept over a change of stage; given back once nothing is loaded.
+    permit: Option<OwnedSemaphorePermit>,
+    progress: Progress,
+    /// A keyframe came out since the pipeline was last fed.
+    fresh: bool,
+    next_unit: u64,
+    peers: HashMap<PeerId, Peer>,
+    publisher: Option<PeerId>,
+    live: bool,
+    generation: u32,
+    /// Zero of the channel's media time line.
+    epoch: Instant,
+    shown: PipelineView,
+    told_viewers: usize,
+    idle_since: Instant,
+}
+
+/// When the pipeline last put out a picture, and what it had taken and given by then.
+struct Progress {
+    at: Instant,
+    decoded: u64,
+    encoded: u64,
+}
+
+enum Woken {
+    Message(Option<Message>),
+    Pipeline(Option<pipeline::Event>),
+    Time,
+}
+
+impl Task {
+    async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            let deadline = self.deadline();
+            let woken = tokio::select! {
+                message = inbox.recv() => Woken::Message(message),
+                event = next_event(&mut self.pipe) => Woken::Pipeline(event),
+                () = sleep_until(deadline) => Woken::Time,
+                _ = tick.tick() => Woken::Time,
+            };
+            match woken {
+                Woken::Message(Some(message)) => self.message(message),
+                Woken::Message(None) => break,
+                Woken::Pipeline(event) => self.pipeline(event),
+                Woken::Time => self.time(),
+            }
+            if self.is_forgotten(&inbox) {
+                break;
+            }
+        }
+        self.gauge_streams(-1);
+        if self.shown.state != "cold" {
+            self.channels
+                .shared
+                .metrics
+                .pipelines
+                .with_label_values(&[self.shown.state])
+                .dec();
+        }
+    }
+
+    fn message(&mut self, message: Message) {
+        match message {
+            Message::Engine(event) => self.engine(event),
+            Message::Publish(reply) => {
+                self.generation += 1;
+                let _ = reply.send(Ticket {
+                    generation: self.generation,
+                    epoch: self.epoch,
+                });
+            }
+            Message::IsLive(reply) => drop(reply.send(self.live)),
+            Message::Joined(joined) => {
+                self.peers.insert(
+                    joined.peer,
+                    Peer {
+                        joined,
+                        connected: None,
+                        stats: Stats::default(),
+                    },
+                );
+            }
+            Message::Submit(request, reply) => drop(reply.send(self.submit(request))),
+            Message::Stop(id, reply) => drop(reply.send(self.stop(id))),
+            Message::Find(id, reply) => drop(reply.send(self.find(&moments::MomentId::new(id)))),
+            Message::Warm(name, reply) => drop(reply.send(self.warm(name))),
+            Message::Cool(reply) => {
+                self.direct(Input::Cool);
+                let _ = reply.send(self.shown.clone());
+            }
+            Message::Look(reply) => drop(reply.send(self.view())),
+            Message::Subscribe(after, reply) => {
+                let subscription = self.log.subscribe(after, wall_ms(), || json!(self.view()));
+                let _ = reply.send(subscription);
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let moments = self.moments.deadline().map(|(at, _)| at);
+        let director = self.director.deadline().map(|(at, _)| at);
+        [moments, director].into_iter().flatten().min()
+    }
+
+    fn time(&mut self) {
+        let at = Instant::now();
+        if self.moments.deadline().is_some_and(|(due, _)| due <= at) {
+            self.moments_input(moments::Input::Timeout);
+        }
+        if self.director.deadline().is_some_and(|(due, _)| due <= at) {
+            self.direct(Input::Timeout);
+        }
+        self.watch_pipeline(at);
+        let viewers = self.viewers();
+        if viewers != self.told_viewers {
+            self.told_viewers = viewers;
+            self.tell("viewers", 0, json!({ "viewers": viewers }));
+        }
+    }
+
+    /// True once nobody needs the channel and the registry let go of it.
+    fn is_forgotten(&mut self, inbox: &mpsc::Receiver<Message>) -> bool {
+        let needed = !self.peers.is_empty()
+            || self.pipe.is_some()
+            || self.log.listeners() > 0
+            || self.moments.live().is_some()
+            || self.moments.queue().len() > 0;
+        if needed {
+            self.idle_since = Instant::now();
+        }
+        self.idle_since.elapsed() > FORGET && self.channels.forget(&self.name, self.stream, inbox)
+    }
+
+    fn tell(&mut self, kind: &'static str, version: u64, data: serde_json::Value) {
+        self.log.append(wall_ms(), kind, version, data);
+    }
+
+    fn viewers(&self) -> usize {
+        self.peers
+            .values()
+            .filter(|p| p.connected.is_some() && p.joined.protocol == Protocol::Whep)
+            .count()
+    }
+
+    fn media(&self) -> (bool, bool) {
+        let publisher = self.publisher.and_then(|id| self.peers.get(&id));
+        publisher.map_or((false, false), |p| (p.joined.audio, p.joined.video))
+    }
+
+    fn queue(&self) -> Vec<MomentView> {
+        (1..)
+            .zip(self.moments.queue())
+            .map(|(i, m)| MomentView::new(&self.name, m, Some(i)))
+            .collect()
+    }
+
+    fn view(&self) -> ChannelView {
+        let shared = &self.channels.shared;
+        let (audio, video) = self.media();
+        ChannelView {
+            channel: self.name.clone(),
+            live: self.live,
+            viewers: self.viewers(),
+            audio,
+            video,
+            event: self.log.last(),
+            pipeline: self.shown.clone(),
+            pipelines: shared.stages.names().map(str::to_owned).collect(),
+            default_pipeline: shared.config.pipeline.default.clone(),
+            moment: self
+                .moments
+                .live()
+                .map(|m| MomentView::new(&self.name, m, None)),
+            queue: self.queue(),
+            last: self
+                .moments
+                .last()
+                .map(|m| MomentView::new(&self.name, m, None)),
+        }
+    }
+
+    fn gauge_streams(&self, change: i64) {
+        self.channels
+            .shared
+            .metrics
+            .streams
+            .with_label_values(&["open"])
+            .add(change);
+    }
+}
+
+async fn next_event(pipe: &mut Option<Pipe>) -> Option<pipeline::Event> {
+    match pipe {
+        Some(pipe) => pipe.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn now() -> moments::Now {
+    moments::Now {
+        mono: Instant::now(),
+        wall_ms: wall_ms(),
+    }
+}
+
+fn wall_ms() -> u64 {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

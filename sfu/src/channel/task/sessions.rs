@@ -1,0 +1,147 @@
+//! What the channel hears of its sessions: connected, live, gone, and how they fare.
+
+use std::time::{Duration, Instant};
+
+use reverie_moments as moments;
+use serde_json::json;
+
+use super::super::director::Input;
+use super::Task;
+use crate::engine::ids::PeerId;
+use crate::engine::{Event, Stats};
+use crate::session::Protocol;
+
+impl Task {
+    pub(super) fn engine(&mut self, event: Event) {
+        match event {
+            Event::Connected(peer, took) => self.connected(peer, took),
+            Event::Closed(peer, reason) => self.closed(peer, reason),
+            Event::Live(peer) => self.picture(peer),
+            Event::FirstPicture(_, took) => self
+                .channels
+                .shared
+                .metrics
+                .first_picture
+                .observe(took.as_secs_f64()),
+            Event::Cut(at) => self.direct(Input::Cut(at)),
+            Event::ShowsStyled => self.direct(Input::ShowsStyled),
+            Event::ShowsCamera => self.direct(Input::ShowsCamera),
+            Event::WantStyledKeyframe => {
+                if let Some(pipe) = &mut self.pipe {
+                    pipe.viewer_keyframe(Instant::now());
+                }
+            }
+            Event::Stats(peer, stats) => self.stats(peer, stats),
+            Event::NothingHeard(peer) => self.nothing_heard(peer),
+        }
+    }
+
+    pub(super) fn connected(&mut self, id: PeerId, took: Duration) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        peer.connected = Some(Instant::now());
+        let joined = peer.joined;
+        let metrics = &self.channels.shared.metrics;
+        metrics.connected(joined.protocol.name(), took);
+        tracing::info!(channel = %self.name, peer = %id, protocol = joined.protocol.name(), took_ms = took.as_millis(), "connected");
+        match joined.protocol {
+            Protocol::Whep => metrics.subscribers.inc(),
+            Protocol::Whip => {
+                metrics.publishers.inc();
+                if self.live {
+                    self.offline();
+                }
+                self.publisher = Some(id);
+                if !joined.video {
+                    self.picture(id);
+                }
+            }
+        }
+    }
+
+    /// The publisher's picture (or, without one, its sound) is there.
+    pub(super) fn picture(&mut self, id: PeerId) {
+        if self.publisher != Some(id) || self.live {
+            return;
+        }
+        self.live = true;
+        let (audio, video) = self.media();
+        tracing::info!(channel = %self.name, audio, video, "live");
+        self.tell("stream.live", 0, json!({ "audio": audio, "video": video }));
+        self.direct(Input::Live);
+        self.moments_input(moments::Input::PublisherLive);
+    }
+
+    pub(super) fn offline(&mut self) {
+        self.publisher = None;
+        if !self.live {
+            return;
+        }
+        self.live = false;
+        tracing::info!(channel = %self.name, "offline");
+        self.tell("stream.offline", 0, json!({}));
+        self.direct(Input::Offline);
+        self.moments_input(moments::Input::PublisherGone);
+    }
+
+    pub(super) fn closed(&mut self, id: PeerId, reason: crate::engine::CloseReason) {
+        let Some(peer) = self.peers.remove(&id) else {
+            return;
+        };
+        let protocol = peer.joined.protocol;
+        let metrics = &self.channels.shared.metrics;
+        metrics.closed(protocol.name(), reason);
+        tracing::info!(channel = %self.name, peer = %id, protocol = protocol.name(), reason = reason.name(), "closed");
+        if let Some(since) = peer.connected {
+            metrics
+                .session_duration
+                .with_label_values(&[protocol.name()])
+                .observe(since.elapsed().as_secs_f64());
+            match protocol {
+                Protocol::Whip => metrics.publishers.dec(),
+                Protocol::Whep => metrics.subscribers.dec(),
+            }
+        }
+        if self.publisher == Some(id) {
+            self.offline();
+        }
+    }
+
+    pub(super) fn stats(&mut self, id: PeerId, stats: Stats) {
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        let metrics = &self.channels.shared.metrics;
+        metrics.stats(peer.joined.protocol.name(), &stats);
+        let grown =
+            |new: Option<u64>, old: Option<u64>| new.map(|n| n.saturating_sub(old.unwrap_or(0)));
+        if let Some(count) = grown(stats.nacks_sent, peer.stats.nacks_sent) {
+            metrics.feedback("out", "nack", count);
+            peer.stats.nacks_sent = stats.nacks_sent;
+        }
+        if let Some(count) = grown(stats.lost, peer.stats.lost) {
+            metrics.rtp_lost.with_label_values(&["out"]).inc_by(count);
+            peer.stats.lost = stats.lost;
+        }
+        if let Some(count) = grown(stats.nacks_received, peer.stats.nacks_received) {
+            metrics.feedback("in", "nack", count);
+            peer.stats.nacks_received = stats.nacks_received;
+        }
+    }
+
+    pub(super) fn nothing_heard(&self, id: PeerId) {
+        let shard = self
+            .channels
+            .shared
+            .sessions
+            .shard_of(id)
+            .unwrap_or(self.home);
+        let candidates = &self.channels.shared.shards[shard].terms.candidates;
+        let port = candidates.first().map_or(0, std::net::SocketAddr::port);
+        tracing::warn!(
+            channel = %self.name, peer = %id, port, ?candidates,
+            "no STUN arrived for 5 s: is this UDP port open, and can the peer reach one of these addresses (media.advertise)?"
+        );
+    }
+}
