@@ -90,6 +90,30 @@ impl TestServer {
             .sum())
     }
 
+    /// Waits until the series that begin so sum up to a value.
+    ///
+    /// # Errors
+    ///
+    /// After [`PATIENCE`].
+    pub async fn metric_until(&self, begin: &str, wanted: f64) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = self.metrics().await?;
+            let series = text.lines().filter(|l| l.starts_with(begin));
+            let sum: f64 = series
+                .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+                .sum();
+            if (sum - wanted).abs() < f64::EPSILON {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{begin} was {sum} and not {wanted} after {PATIENCE:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// A channel as the API shows it.
     ///
     /// # Errors

@@ -61,6 +61,12 @@ async fn the_camera_comes_back_after(stage: &str, reason: &str) -> Result<()> {
         );
     }
 
+    if stage == "fail-stall" {
+        server
+            .metric_until("reverie_frames_dropped_total{reason=\"detached\"", 1.0)
+            .await?;
+    }
+
     let again = server.moment("show", "debug-invert", 2.0).await?;
     let moment = server.ended(&again).await?;
     ensure!(

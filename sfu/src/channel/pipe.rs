@@ -157,6 +157,18 @@ impl Pipe {
         metrics.pipeline_latency.observe(timing.total.as_secs_f64());
     }
 
+    /// Ends the pipeline: blocks until its threads have ended or are left behind, which is counted.
+    pub(super) fn retire(mut self, metrics: &Metrics) {
+        self.export(metrics);
+        let (counters, before) = (self.handle.shared_counters(), self.exported);
+        drop(self.handle);
+        let detached = counters.snapshot().since(&before).detached;
+        metrics
+            .frames_dropped
+            .with_label_values(&["pipeline", "detached"])
+            .inc_by(detached);
+    }
+
     /// Adds what was counted since the last call.
     pub(super) fn export(&mut self, metrics: &Metrics) {
         let now = self.handle.counters();
@@ -187,7 +199,6 @@ impl Pipe {
             ("encode", "displaced", since.displaced_after_stage),
             ("output", "not_taken", since.dropped_output),
             ("pipeline", "paused", since.stale),
-            ("pipeline", "detached", since.detached),
         ] {
             metrics
                 .frames_dropped

@@ -168,13 +168,11 @@ impl Task {
     }
 
     pub(super) fn unload(&mut self) {
-        let Some(mut pipe) = self.pipe.take() else {
-            return;
-        };
-        pipe.export(&self.channels.shared.metrics);
+        let Some(pipe) = self.pipe.take() else { return };
         self.next_unit = pipe.next_unit();
-        // Dropping waits for threads.
-        drop(tokio::task::spawn_blocking(move || drop(pipe)));
+        let metrics = self.channels.shared.metrics.clone();
+        // Waits for threads.
+        drop(tokio::task::spawn_blocking(move || pipe.retire(&metrics)));
     }
 
     pub(super) fn show_pipeline(&mut self) {
