@@ -4,6 +4,7 @@ mod http;
 mod joining;
 mod moment;
 mod pages;
+mod shards;
 mod stages;
 mod stopping;
 mod vanishing;
