@@ -133,7 +133,7 @@ impl Metrics {
                 "node_draining",
                 "1 while the server refuses new sessions because it stops.",
             ),
-            streams: m.gauges("streams", "Channels by state.", &["state"]),
+            streams: m.gauges("streams", "Channels: those that are open, and those of them that are live.", &["state"]),
             publishers: m.gauge("publishers", "Connected WHIP sessions."),
             subscribers: m.gauge("subscribers", "Connected WHEP sessions."),
             sessions: m.counters(

@@ -67,7 +67,7 @@ pub(super) fn spawn(
         home,
         channels,
     };
-    task.gauge_streams(1);
+    task.gauge_streams("open", 1);
     tokio::spawn(task.run(inbox));
 }
 
@@ -138,7 +138,7 @@ impl Task {
                 break;
             }
         }
-        self.gauge_streams(-1);
+        self.gauge_streams("open", -1);
         if self.shown.state != "cold" {
             self.channels
                 .shared
@@ -269,12 +269,12 @@ impl Task {
         }
     }
 
-    fn gauge_streams(&self, change: i64) {
+    fn gauge_streams(&self, state: &str, change: i64) {
         self.channels
             .shared
             .metrics
             .streams
-            .with_label_values(&["open"])
+            .with_label_values(&[state])
             .add(change);
     }
 }

@@ -66,6 +66,7 @@ impl Task {
             return;
         }
         self.live = true;
+        self.gauge_streams("live", 1);
         let (audio, video) = self.media();
         tracing::info!(channel = %self.name, audio, video, "live");
         self.tell("stream.live", 0, json!({ "audio": audio, "video": video }));
@@ -79,6 +80,7 @@ impl Task {
             return;
         }
         self.live = false;
+        self.gauge_streams("live", -1);
         tracing::info!(channel = %self.name, "offline");
         self.tell("stream.offline", 0, json!({}));
         self.direct(Input::Offline);
