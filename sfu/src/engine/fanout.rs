@@ -65,10 +65,11 @@ impl Engine {
         };
         stream.scheduled = None;
         if stream.replay_at.is_some_and(|at| at <= now) {
-            let was = stream.show();
+            let (was, local) = (stream.show(), stream.publisher.is_some());
             if stream.replay() {
                 self.start_on_camera(id, was == Show::Returning);
-                if was == Show::Returning {
+                // What is shown is the word of the publisher's shard alone.
+                if was == Show::Returning && local {
                     self.event(id, Event::ShowsCamera);
                 }
             }

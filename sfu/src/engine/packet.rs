@@ -51,7 +51,7 @@ pub struct Packet {
 }
 
 /// One access unit of the styled track, already cut into RTP payloads for all viewers.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StyledUnit {
     /// Counts the units of one styled track; a hole means that a unit was dropped.
     pub index: u64,

@@ -1,7 +1,9 @@
 //! Defects that once were: each test failed before its fix.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_sfu::engine::packet::StyledUnit;
 use reverie_sfu::engine::{Bus, CloseReason, Command, Event, Input, Urgency};
 
 use crate::net::{self, Net, STREAM};
@@ -187,6 +189,49 @@ fn a_shard_without_viewers_remembers_that_the_camera_is_cut() {
     assert!(
         !far.bus.iter().any(|m| matches!(m, Bus::Packets(..))),
         "nothing is sent in circles"
+    );
+}
+
+#[test]
+fn only_the_publishers_shard_says_that_the_camera_is_back() {
+    let (mut home, mut far) = (Net::new(), Net::new());
+    let mut camera = Camera::new(&mut home);
+    let viewer = far.viewer();
+    for i in 0..5 {
+        camera.shoot(&mut home, i == 0);
+        pass(&mut home, &mut far);
+    }
+    home.command(Command::Cut(STREAM));
+    pass(&mut home, &mut far);
+    let at = home.events.iter().find_map(|e| {
+        if let Event::Cut(at) = e {
+            Some(*at)
+        } else {
+            None
+        }
+    });
+    let unit = StyledUnit {
+        index: 0,
+        pts: at.expect("a cut"),
+        keyframe: true,
+        payloads: vec![Arc::from([0x65, 1, 90, 2])],
+    };
+    for shard in [&mut home, &mut far] {
+        shard.command(Command::Styled(STREAM, Arc::new(unit.clone())));
+    }
+    home.command(Command::Camera(STREAM, Urgency::Now));
+    pass(&mut home, &mut far);
+    for _ in 0..30 {
+        camera.shoot(&mut home, false);
+        pass(&mut home, &mut far);
+        far.run(Duration::from_millis(28));
+    }
+    assert!(home.events.contains(&Event::ShowsCamera));
+    assert!(!far.events.contains(&Event::ShowsCamera));
+    assert_eq!(
+        *tags(&far, viewer).last().expect("pictures"),
+        camera.tag,
+        "and shows it too"
     );
 }
 
