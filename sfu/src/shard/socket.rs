@@ -20,6 +20,7 @@ const MAX_RUN: usize = 60_000;
 pub struct Media {
     pub(super) socket: UdpSocket,
     state: UdpSocketState,
+    ip: IpAddr,
     port: u16,
     /// Addresses of this host that may be named as a source; empty unless the bind is a wildcard.
     sources: Vec<IpAddr>,
@@ -74,6 +75,7 @@ impl Media {
         let segments = state.gro_segments();
         Ok(Self {
             socket,
+            ip: bound.ip(),
             port: bound.port(),
             sources: if bound.ip().is_unspecified() {
                 interfaces(bound.is_ipv4())
@@ -117,9 +119,8 @@ impl Media {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
                 Err(e) => return Err(e),
             };
-        let bound = self.socket.local_addr()?;
         for (meta, buffer) in self.meta.iter().zip(&self.buffers).take(count) {
-            let destination = SocketAddr::new(meta.dst_ip.map_or(bound.ip(), canonical), self.port);
+            let destination = SocketAddr::new(meta.dst_ip.map_or(self.ip, canonical), self.port);
             let source = SocketAddr::new(canonical(meta.addr.ip()), meta.addr.port());
             for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
                 self.counts.received += 1;

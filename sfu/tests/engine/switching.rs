@@ -51,6 +51,14 @@ fn scene() -> (Net, Camera, [usize; 2]) {
     (net, camera, viewers)
 }
 
+/// Cuts the camera and lets it go on for one picture: an encoder that may now continue at the returned time.
+fn cut(net: &mut Net, camera: &mut Camera) -> (Encoder, u64) {
+    net.command(Command::Cut(STREAM));
+    let at = cut_of(net);
+    camera.shoot(net, false);
+    (Encoder { index: 0 }, at)
+}
+
 #[test]
 fn a_moment_is_one_continuous_stream_for_all_viewers() {
     let (mut net, mut camera, viewers) = scene();
@@ -113,10 +121,7 @@ fn a_stage_that_fails_before_its_first_picture_costs_not_one_frame() {
 #[test]
 fn a_stage_that_stops_is_left_even_if_the_camera_sends_no_keyframe() {
     let (mut net, mut camera, [viewer, _]) = scene();
-    let mut encoder = Encoder { index: 0 };
-    net.command(Command::Cut(STREAM));
-    let at = cut_of(&net);
-    camera.shoot(&mut net, false);
+    let (mut encoder, at) = cut(&mut net, &mut camera);
     encoder.send(&mut net, at + 2_999, true, 101);
     net.command(Command::Camera(STREAM, Urgency::Now));
     for _ in 0..20 {
@@ -147,10 +152,7 @@ fn a_joiner_during_a_moment_sees_the_styled_picture_first() {
 #[test]
 fn a_lost_styled_unit_is_followed_by_nothing_until_its_next_keyframe() {
     let (mut net, mut camera, [viewer, _]) = scene();
-    let mut encoder = Encoder { index: 0 };
-    net.command(Command::Cut(STREAM));
-    let at = cut_of(&net);
-    camera.shoot(&mut net, false);
+    let (mut encoder, at) = cut(&mut net, &mut camera);
     encoder.send(&mut net, at, true, 101);
     encoder.index += 1;
     encoder.send(&mut net, at + 6_000, false, 103);
@@ -162,10 +164,7 @@ fn a_lost_styled_unit_is_followed_by_nothing_until_its_next_keyframe() {
 #[test]
 fn a_viewer_of_the_styled_picture_asks_the_encoder_and_not_the_camera() {
     let (mut net, mut camera, [viewer, _]) = scene();
-    let mut encoder = Encoder { index: 0 };
-    net.command(Command::Cut(STREAM));
-    let at = cut_of(&net);
-    camera.shoot(&mut net, false);
+    let (mut encoder, at) = cut(&mut net, &mut camera);
     encoder.send(&mut net, at, true, 101);
     let asked = net.clients[0].keyframe_requests;
     net.clients[viewer].ask_for_keyframe();
@@ -177,10 +176,7 @@ fn a_viewer_of_the_styled_picture_asks_the_encoder_and_not_the_camera() {
 #[test]
 fn a_publisher_that_leaves_during_a_moment_frees_its_viewers_for_the_next_one() {
     let (mut net, mut camera, [viewer, _]) = scene();
-    let mut encoder = Encoder { index: 0 };
-    net.command(Command::Cut(STREAM));
-    let at = cut_of(&net);
-    camera.shoot(&mut net, false);
+    let (mut encoder, at) = cut(&mut net, &mut camera);
     encoder.send(&mut net, at, true, 101);
     net.clients[0].cut_off = true;
     net.run(Duration::from_secs(6));
