@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use crate::kind::{Each, Integer, Parsed, SOCKET, Seconds, Text};
+use crate::network::Network;
 use crate::visit::Visitor;
 
 /// The section `http`.
@@ -19,6 +20,18 @@ pub struct Http {
     pub shutdown_grace: Duration,
     /// How many event streams (SSE) may be open at once, all channels together.
     pub max_event_streams: usize,
+    /// How many POST, PATCH and DELETE requests a second one client address may go on sending.
+    pub client_rate: u32,
+    /// How many of them it may send at once after a rest.
+    pub client_burst: u32,
+    /// How many requests a second one session's URL may go on getting.
+    pub session_rate: u32,
+    /// How many of them it may get at once after a rest.
+    pub session_burst: u32,
+    /// Client addresses that `client_rate` is not for.
+    pub unlimited: Vec<Network>,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
 }
 
 impl Http {
@@ -44,6 +57,32 @@ impl Http {
             &mut self.max_event_streams,
             Integer(1..=100_000),
         );
+        visitor.key(
+            "http.client_rate",
+            &mut self.client_rate,
+            Integer(1..=1_000_000),
+        );
+        visitor.key(
+            "http.client_burst",
+            &mut self.client_burst,
+            Integer(1..=1_000_000),
+        );
+        visitor.key(
+            "http.session_rate",
+            &mut self.session_rate,
+            Integer(1..=1_000_000),
+        );
+        visitor.key(
+            "http.session_burst",
+            &mut self.session_burst,
+            Integer(1..=1_000_000),
+        );
+        visitor.key("http.unlimited", &mut self.unlimited, Each(Parsed(NETWORK)));
+        visitor.key(
+            "http.trusted_proxies",
+            &mut self.trusted_proxies,
+            Each(Parsed(NETWORK)),
+        );
     }
 }
 
@@ -55,9 +94,17 @@ impl Default for Http {
             max_body_bytes: 65_536,
             shutdown_grace: Duration::from_secs(5),
             max_event_streams: 1000,
+            client_rate: 100,
+            client_burst: 3000,
+            session_rate: 10,
+            session_burst: 100,
+            unlimited: Network::loopback().into(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
+
+const NETWORK: &str = "an IP address or a network such as 10.0.0.0/8";
 
 const ORIGIN: Text = Text {
     expected: "\"*\" or an origin in lower case such as https://example.org",

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::ice::{IceServer, IceServers};
 use crate::kind::{Each, Integer, Millis, Parsed, SOCKET, Seconds};
 use crate::visit::Visitor;
 
@@ -16,6 +17,8 @@ pub struct Media {
     pub shards: NonZeroUsize,
     /// The IP addresses named as ICE candidates; empty names the bound address, or those of the interfaces when it is unspecified.
     pub advertise: Vec<IpAddr>,
+    /// STUN and TURN servers that clients are told of.
+    pub ice_servers: Vec<IceServer>,
     /// How many publishers and viewers may be connected at once.
     pub max_sessions: usize,
     /// How many channels may exist at once.
@@ -39,6 +42,7 @@ impl Media {
             &mut self.advertise,
             Each(Parsed("an IP address such as 203.0.113.7")),
         );
+        visitor.key("media.ice_servers", &mut self.ice_servers, IceServers);
         visitor.key(
             "media.max_sessions",
             &mut self.max_sessions,
@@ -78,6 +82,7 @@ impl Default for Media {
             listen: (Ipv4Addr::UNSPECIFIED, 7000).into(),
             shards: NonZeroUsize::MIN,
             advertise: Vec::new(),
+            ice_servers: Vec::new(),
             max_sessions: 2000,
             max_channels: 1000,
             setup_timeout: Duration::from_secs(15),

@@ -81,8 +81,18 @@ fn a_variable_wins_over_the_file() {
         ("REVERIE__MEDIA__SHARDS", "3"),
         ("REVERIE__MEDIA__ADVERTISE", "203.0.113.7, 2001:db8::1"),
         ("REVERIE__AUTH__PUBLIC_WATCH", "true"),
+        (
+            "REVERIE__MEDIA__ICE_SERVERS",
+            "stun:stun.example.org, turn:turn.example.org?transport=udp alice hunter2",
+        ),
+        ("REVERIE__HTTP__TRUSTED_PROXIES", "10.0.0.0/8"),
     ];
     let config = load_text(text, vars).unwrap();
+    let servers = &config.media.ice_servers;
+    assert_eq!(servers[0].uri, "stun:stun.example.org");
+    assert_eq!(servers[1].login.as_ref().unwrap().password(), "hunter2");
+    assert!(!config.render().contains("hunter2"), "{}", config.render());
+    assert!(config.http.trusted_proxies[0].contains([10, 1, 2, 3].into()));
     assert_eq!(config.data_dir, Path::new("variable"));
     assert_eq!(config.media.shards.get(), 3);
     assert_eq!(config.media.advertise.len(), 2);

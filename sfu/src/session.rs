@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
 
 use crate::engine::ids::{PeerId, StreamId};
 use crate::engine::negotiate::Identity;
@@ -38,6 +40,36 @@ pub(crate) struct Session {
     pub(crate) remote_ufrag: Option<String>,
 }
 
+/// Event streams one session may have; a further one takes the place of the oldest.
+const EVENT_STREAMS: usize = 4;
+
+/// How a session or one of its event streams ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It goes on.
+    Open,
+    /// By the client's own DELETE.
+    Deleted,
+    /// By anything else.
+    Closed,
+}
+
+/// An event stream as a reader sees it.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    /// The events it is for.
+    pub(crate) types: Arc<[&'static str]>,
+    /// Changes, or loses its sender, when it is over.
+    pub(crate) ending: watch::Receiver<Ending>,
+}
+
+#[derive(Debug)]
+struct EventStream {
+    id: String,
+    types: Arc<[&'static str]>,
+    ending: watch::Sender<Ending>,
+}
+
 /// All sessions of the server.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
@@ -49,6 +81,16 @@ pub(crate) struct Sessions {
 struct Map {
     by_id: HashMap<String, Session>,
     by_peer: HashMap<PeerId, String>,
+    /// By session.
+    events: HashMap<String, Vec<EventStream>>,
+}
+
+impl Map {
+    fn end_events(&mut self, id: &str, ending: Ending) {
+        for stream in self.events.remove(id).unwrap_or_default() {
+            stream.ending.send_replace(ending);
+        }
+    }
 }
 
 impl Sessions {
@@ -69,6 +111,55 @@ impl Sessions {
         self.lock().by_id.get(id).cloned()
     }
 
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.lock().by_id.contains_key(id)
+    }
+
+    /// Makes an event stream of a session and returns its unguessable id; `None` if there is no such session.
+    pub(crate) fn open_events(
+        &self,
+        session: &str,
+        types: Arc<[&'static str]>,
+    ) -> Result<Option<String>, Entropy> {
+        let id = random_name(16)?;
+        let mut map = self.lock();
+        if !map.by_id.contains_key(session) {
+            return Ok(None);
+        }
+        let streams = map.events.entry(session.to_owned()).or_default();
+        if streams.len() == EVENT_STREAMS {
+            streams.remove(0);
+        }
+        streams.push(EventStream {
+            id: id.clone(),
+            types,
+            ending: watch::Sender::new(Ending::Open),
+        });
+        Ok(Some(id))
+    }
+
+    /// An event stream of a session.
+    pub(crate) fn events(&self, session: &str, stream: &str) -> Option<Feed> {
+        let map = self.lock();
+        let streams = map.events.get(session)?;
+        let found = streams.iter().find(|s| s.id == stream)?;
+        Some(Feed {
+            types: found.types.clone(),
+            ending: found.ending.subscribe(),
+        })
+    }
+
+    /// Ends an event stream; false if there is none.
+    pub(crate) fn close_events(&self, session: &str, stream: &str) -> bool {
+        let mut map = self.lock();
+        let Some(streams) = map.events.get_mut(session) else {
+            return false;
+        };
+        let before = streams.len();
+        streams.retain(|s| s.id != stream);
+        streams.len() < before
+    }
+
     /// The shard that a peer is on.
     pub(crate) fn shard_of(&self, peer: PeerId) -> Option<usize> {
         let map = self.lock();
@@ -82,6 +173,7 @@ impl Sessions {
         let mut map = self.lock();
         let session = map.by_id.remove(id)?;
         map.by_peer.remove(&session.peer);
+        map.end_events(id, Ending::Deleted);
         Some(session)
     }
 
@@ -89,6 +181,7 @@ impl Sessions {
         let mut map = self.lock();
         if let Some(id) = map.by_peer.remove(&peer) {
             map.by_id.remove(&id);
+            map.end_events(&id, Ending::Closed);
         }
     }
 

@@ -14,7 +14,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use super::App;
 use super::extract::{ChannelName, bearer};
 use super::problem::Problem;
-use crate::channel::{Entry, Handle, Message, Opener};
+use crate::channel::{Entry, Message, Opener};
 use crate::session::Protocol;
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection.
@@ -35,14 +35,8 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     bearer(&headers, app.token_of(Protocol::Whep))?;
-    let permit = app.event_streams.clone().try_acquire_owned().map_err(|_| {
-        Problem::Busy("there are already as many event streams as this server keeps".to_owned())
-    })?;
-    let header = headers
-        .get("last-event-id")
-        .and_then(|v| v.to_str().ok())
-        .and_then(|v| v.parse().ok());
-    let after = header.or_else(|| query.ok().and_then(|Query(q)| q.last_event_id));
+    let open = Open::new(&app)?;
+    let after = last_event_id(&headers).or_else(|| query.ok().and_then(|Query(q)| q.last_event_id));
     let channel = app.channels.open(&name.0, Opener::Viewer)?;
     let subscription = channel
         .ask(|reply| Message::Subscribe(after, reply))
@@ -50,15 +44,22 @@ pub(super) async fn follow(
     let first = stream::iter(subscription.first);
     let rest = BroadcastStream::new(subscription.rest)
         .scan((), |(), entry| std::future::ready(entry.ok()));
-    let gauge = Open::new(&app, channel, permit);
+    // The channel lives as long as one of its handles.
+    let kept = (open, channel);
     let events = first.chain(rest).map(move |entry| {
-        let _open = &gauge;
+        let _kept = &kept;
         Ok(event(&entry))
     });
-    Ok(
-        Sse::new(app.until_stopped(events))
-            .keep_alive(KeepAlive::new().interval(PING).text("ping")),
-    )
+    Ok(Sse::new(app.until_stopped(events)).keep_alive(pings()))
+}
+
+/// The number a reader names that comes back.
+pub(super) fn last_event_id(headers: &HeaderMap) -> Option<u64> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+}
+
+pub(super) fn pings() -> KeepAlive {
+    KeepAlive::new().interval(PING).text("ping")
 }
 
 fn event(entry: &Entry) -> Event {
@@ -69,25 +70,27 @@ fn event(entry: &Entry) -> Event {
         .data(data)
 }
 
-/// Counts an open stream and keeps its channel alive.
-struct Open {
+/// Counts an open stream.
+pub(super) struct Open {
     app: App,
-    _channel: Handle,
     _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
 impl Open {
-    fn new(app: &App, channel: Handle, permit: tokio::sync::OwnedSemaphorePermit) -> Self {
+    /// Takes one of the places for event streams.
+    pub(super) fn new(app: &App) -> Result<Self, Problem> {
+        let permit = app.event_streams.clone().try_acquire_owned().map_err(|_| {
+            Problem::Busy("there are already as many event streams as this server keeps".to_owned())
+        })?;
         app.shared
             .metrics
             .event_streams
             .with_label_values(&["sse"])
             .inc();
-        Self {
+        Ok(Self {
             app: app.clone(),
-            _channel: channel,
             _permit: permit,
-        }
+        })
     }
 }
 

@@ -4,9 +4,13 @@ mod api;
 mod events;
 mod extract;
 mod health;
+mod limit;
+mod links;
 mod pages;
 mod problem;
+mod rate;
 mod serve;
+mod session_events;
 mod signalling;
 
 use std::sync::Arc;
@@ -30,7 +34,8 @@ pub(crate) use serve::serve;
 
 use crate::channel::{Channels, Shared};
 use crate::session::Protocol;
-use extract::PathOf;
+use extract::{PathOf, bearer};
+use limit::Limits;
 use problem::Problem;
 use signalling::SessionPath;
 
@@ -41,6 +46,7 @@ pub(crate) struct App {
     pub(crate) channels: Channels,
     event_streams: Arc<Semaphore>,
     next_shard: Arc<AtomicUsize>,
+    limits: Arc<Limits>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -49,10 +55,12 @@ impl App {
     pub(crate) fn new(channels: Channels, stopping: watch::Receiver<bool>) -> Self {
         let shared = channels.shared.clone();
         let event_streams = Arc::new(Semaphore::new(shared.config.http.max_event_streams));
+        let limits = Arc::new(Limits::new(&shared.config.http));
         Self {
             shared,
             channels,
             event_streams,
+            limits,
             next_shard: Arc::default(),
             stopping,
         }
@@ -95,9 +103,17 @@ impl App {
 pub(crate) fn public(app: App) -> Router {
     let signalling = Router::new()
         .route("/whip/{channel}", get(no_content).post(signalling::publish))
-        .route("/whep/{channel}", get(no_content).post(signalling::watch))
+        .route("/whep/{channel}", get(takes_offers).post(signalling::watch))
         .route("/whip/{channel}/{session}", session_routes(Protocol::Whip))
-        .route("/whep/{channel}/{session}", session_routes(Protocol::Whep));
+        .route("/whep/{channel}/{session}", session_routes(Protocol::Whep))
+        .route(
+            "/whep/{channel}/{session}/events",
+            post(session_events::create),
+        )
+        .route(
+            "/whep/{channel}/{session}/events/{stream}",
+            get(session_events::follow).delete(session_events::delete),
+        );
     Router::new()
         .merge(signalling)
         .route("/v1/channels", get(api::channels))
@@ -117,8 +133,9 @@ pub(crate) fn public(app: App) -> Router {
         .route("/version", get(health::version))
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::Method)
+        .layer(middleware::from_fn_with_state(app.clone(), limit::limit))
         .layer(cors(&app))
-        .layer(middleware::from_fn(accept_post))
+        .layer(middleware::from_fn_with_state(app.clone(), describe))
         .layer(middleware::map_response(never_sniff))
         .layer(middleware::from_fn_with_state(app.clone(), measure))
         .with_state(app)
@@ -147,18 +164,64 @@ async fn no_content() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// RFC 9725, section 4.1: endpoints say what they take, also in answer to a preflight.
-async fn accept_post(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let signalling = path.starts_with("/whip/") || path.starts_with("/whep/");
+/// WHEP, "URL Discoverability": a player knows an endpoint by the content type of a HEAD, whose headers are those of a GET.
+async fn takes_offers() -> impl IntoResponse {
+    [(header::CONTENT_TYPE, "application/sdp")]
+}
+
+/// RFC 9725, sections 4.2 and 4.6: endpoints and sessions say what they take, also in answer to a preflight;
+/// an OPTIONS request that is none is told of the ICE servers as well.
+async fn describe(State(app): State<App>, request: Request, next: Next) -> Response {
+    let Some(place) = Place::of(request.uri().path()) else {
+        return next.run(request).await;
+    };
+    let headers = request.headers();
+    let options = request.method() == Method::OPTIONS;
+    let preflight = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    let trusted = bearer(headers, app.token_of(place.protocol)).is_ok();
     let mut response = next.run(request).await;
-    if signalling {
-        let accepted = HeaderValue::from_static("application/sdp");
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("accept-post"), accepted);
+    let headers = response.headers_mut();
+    headers.insert(ACCEPT_POST, HeaderValue::from_static("application/sdp"));
+    if options && !preflight {
+        let servers = &app.shared.config.media.ice_servers;
+        links::of_ice(headers, servers, trusted);
+        headers.insert(header::ALLOW, HeaderValue::from_static(place.methods()));
     }
     response
+}
+
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
+
+/// A path of WHIP or WHEP.
+struct Place {
+    protocol: Protocol,
+    session: bool,
+}
+
+impl Place {
+    /// `None` for everything that takes no offers and is no session.
+    fn of(path: &str) -> Option<Self> {
+        let mut parts = path.strip_prefix('/')?.split('/');
+        let protocol = match parts.next()? {
+            "whip" => Protocol::Whip,
+            "whep" => Protocol::Whep,
+            _ => return None,
+        };
+        let session = match parts.count() {
+            1 => false,
+            2 => true,
+            _ => return None,
+        };
+        Some(Self { protocol, session })
+    }
+
+    fn methods(&self) -> &'static str {
+        if self.session {
+            "OPTIONS, GET, HEAD, PATCH, DELETE"
+        } else {
+            "OPTIONS, GET, HEAD, POST"
+        }
+    }
 }
 
 async fn never_sniff(mut response: Response) -> Response {
@@ -197,6 +260,7 @@ fn cors(app: &App) -> CorsLayer {
             header::ETAG,
             header::LINK,
             header::RETRY_AFTER,
+            ACCEPT_POST,
             HeaderName::from_static("accept-patch"),
         ])
         .max_age(std::time::Duration::from_secs(600))

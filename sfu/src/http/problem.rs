@@ -1,5 +1,7 @@
 //! Every error an HTTP client can get, and its status: the one table (RFC 9457 problem details).
 
+use std::time::Duration;
+
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -37,6 +39,8 @@ pub(crate) enum Problem {
     Pipeline(String),
     Busy(String),
     Draining,
+    EventType(String),
+    TooMany { wait: Duration },
 }
 
 #[derive(Serialize)]
@@ -154,12 +158,32 @@ impl Problem {
                 "stopping",
                 "the server is stopping and takes no new sessions".to_owned(),
             ),
+            Self::EventType(name) => {
+                let name: String = name.chars().take(80).collect();
+                (
+                    S::BAD_REQUEST,
+                    "unknown event type",
+                    format!(
+                        "{name:?} is not an event of this server; accepted are the events of the Link header"
+                    ),
+                )
+            }
+            Self::TooMany { wait } => (
+                S::TOO_MANY_REQUESTS,
+                "too many requests",
+                format!("ask again in {} s", whole_seconds(*wait)),
+            ),
         }
     }
 
     pub(crate) fn status(&self) -> StatusCode {
         self.parts().0
     }
+}
+
+/// Rounded up, so that a client that waits so long is not refused again.
+fn whole_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 fn sdp_status(rejected: &Rejected) -> StatusCode {
@@ -205,6 +229,9 @@ impl IntoResponse for Problem {
             }
             Self::Busy(_) | Self::Draining | Self::NobodyPublishes(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+            }
+            Self::TooMany { wait } => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
             }
             _ => {}
         }

@@ -17,6 +17,8 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
+use super::limit::Peer;
+
 /// A client that has not sent its request head by then is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// Connections served at once.
@@ -45,8 +47,8 @@ pub(crate) async fn serve(
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 refused(&error).await;
                 continue;
@@ -61,11 +63,12 @@ pub(crate) async fn serve(
         };
         // Answers are small and waited for.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(
-            router
-                .clone()
-                .map_request(|r: Request<Incoming>| r.map(Body::new)),
-        );
+        let service = TowerToHyperService::new(router.clone().map_request(
+            move |mut r: Request<Incoming>| {
+                r.extensions_mut().insert(Peer(peer));
+                r.map(Body::new)
+            },
+        ));
         let connection = builder
             .serve_connection(TokioIo::new(stream), service)
             .into_owned();

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::App;
 use super::extract::{ChannelName, bearer, content_type, text};
+use super::links;
 use super::problem::Problem;
 use crate::channel::{Handle, Joined, Message, Opener};
 use crate::engine::negotiate::{self, Side};
@@ -173,10 +174,11 @@ fn accept(
         let _ = channel.tell(Message::Engine(ended));
         return Err(problem);
     }
-    created(protocol, name, &url_id, &etag, answer)
+    created(app, protocol, name, &url_id, &etag, answer)
 }
 
 fn created(
+    app: &App,
     protocol: Protocol,
     name: &str,
     id: &str,
@@ -197,18 +199,21 @@ fn created(
         HeaderValue::from_static(FRAGMENT),
     );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if protocol == Protocol::Whip {
-        let playback = format!("</whep/{name}>; rel=\"urn:ietf:params:whip:whep\"");
-        headers.insert(header::LINK, header(&playback)?);
-    }
+    links::of_session(
+        headers,
+        protocol,
+        name,
+        id,
+        &app.shared.config.media.ice_servers,
+    );
     Ok(response)
 }
 
 /// Path of a session URL.
 #[derive(Debug, Deserialize)]
 pub(super) struct SessionPath {
-    channel: String,
-    session: String,
+    pub(super) channel: String,
+    pub(super) session: String,
 }
 
 /// `PATCH` on a session: trickled candidates (RFC 8840).
@@ -259,7 +264,8 @@ pub(super) fn end(
     Ok(StatusCode::OK)
 }
 
-fn find(
+/// The session of a path, for those who may use it.
+pub(super) fn find(
     app: &App,
     protocol: Protocol,
     path: &SessionPath,
