@@ -1,6 +1,7 @@
 //! The section `auth`: the bearer tokens, and what is open without one.
 
-use crate::kind::{Flag, Token};
+use crate::grant::{Role, StaticToken, Tokens};
+use crate::kind::{Flag, SigningKey, Token};
 use crate::secret::Secret;
 use crate::visit::Visitor;
 
@@ -15,16 +16,35 @@ pub struct Auth {
     pub control_token: Option<Secret>,
     /// Needed to read `/metrics`.
     pub metrics_token: Option<Secret>,
+    /// Signs and checks the tokens that `reverie token` makes (HS256); at least 32 bytes. Once it is set, publishing and
+    /// watching need a token.
+    pub token_key: Option<Secret>,
+    /// Tokens for one role on one channel, or on all.
+    pub tokens: Vec<StaticToken>,
     /// Whether everybody may watch without a token.
     pub public_watch: bool,
 }
 
 impl Auth {
+    /// Whether some token opens this role, so that the door is not open to everybody.
+    #[must_use]
+    pub fn guards(&self, role: Role) -> bool {
+        let own = match role {
+            Role::Publish => &self.publish_token,
+            Role::Watch => &self.watch_token,
+        };
+        own.is_some()
+            || self.token_key.is_some()
+            || self.tokens.iter().any(|token| token.role == role)
+    }
+
     pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
         visitor.key("auth.publish_token", &mut self.publish_token, Token);
         visitor.key("auth.watch_token", &mut self.watch_token, Token);
         visitor.key("auth.control_token", &mut self.control_token, Token);
         visitor.key("auth.metrics_token", &mut self.metrics_token, Token);
+        visitor.key("auth.token_key", &mut self.token_key, SigningKey);
+        visitor.key("auth.tokens", &mut self.tokens, Tokens);
         visitor.key("auth.public_watch", &mut self.public_watch, Flag);
     }
 }

@@ -60,8 +60,8 @@ impl File<'_> {
 
     fn is_section(&self, name: &str) -> bool {
         self.known.iter().any(|key| {
-            key.split_once('.')
-                .is_some_and(|(section, _)| section == name)
+            key.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with('.'))
         })
     }
 

@@ -1,9 +1,10 @@
 //! The section `http`: signalling, API and pages.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::kind::{Each, Integer, Parsed, SOCKET, Seconds, Text};
+use crate::kind::{Each, File, Integer, Parsed, SOCKET, Seconds, Text};
 use crate::network::Network;
 use crate::visit::Visitor;
 
@@ -32,6 +33,19 @@ pub struct Http {
     pub unlimited: Vec<Network>,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
+    /// HTTPS; without it plain HTTP is spoken.
+    pub tls: Tls,
+}
+
+/// The section `http.tls`. Either both files are named or none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM file with the certificate chain, the server's own certificate first.
+    pub cert: Option<PathBuf>,
+    /// PEM file with the private key of that certificate.
+    pub key: Option<PathBuf>,
+    /// How long browsers are told to come by HTTPS only (RFC 6797); zero tells them nothing. Key `hsts_max_age_s`.
+    pub hsts_max_age: Duration,
 }
 
 impl Http {
@@ -83,6 +97,19 @@ impl Http {
             &mut self.trusted_proxies,
             Each(Parsed(NETWORK)),
         );
+        self.tls.visit(visitor);
+    }
+}
+
+impl Tls {
+    fn visit(&mut self, visitor: &mut impl Visitor) {
+        visitor.key("http.tls.cert", &mut self.cert, File);
+        visitor.key("http.tls.key", &mut self.key, File);
+        visitor.key(
+            "http.tls.hsts_max_age_s",
+            &mut self.hsts_max_age,
+            Seconds(0..=63_072_000),
+        );
     }
 }
 
@@ -100,6 +127,7 @@ impl Default for Http {
             session_burst: 100,
             unlimited: Network::loopback().into(),
             trusted_proxies: Vec::new(),
+            tls: Tls::default(),
         }
     }
 }

@@ -42,6 +42,10 @@ pub(crate) struct Parsed(pub(crate) &'static str);
 pub(crate) struct Each<K>(pub(crate) K);
 /// A secret, or none.
 pub(crate) struct Token;
+/// A secret that is long enough to sign with, or none.
+pub(crate) struct SigningKey;
+/// A path of a file, or none.
+pub(crate) struct File;
 /// A path of the file system.
 pub(crate) struct Folder;
 
@@ -167,6 +171,37 @@ impl Kind<Option<Secret>> for Token {
     }
 }
 
+impl Kind<Option<Secret>> for SigningKey {
+    fn expected(&self) -> String {
+        "at least 32 characters of printable ASCII without spaces".to_owned()
+    }
+
+    fn read(&self, raw: &Raw) -> Result<Option<Secret>, String> {
+        // RFC 7518, section 3.2: a key for HS256 has at least 256 bits.
+        let text = raw.text().filter(|text| text.len() >= 32);
+        let secret = text.and_then(|text| Secret::new(text).ok());
+        secret.map(Some).ok_or_else(|| masked(raw))
+    }
+
+    fn show(&self, value: &Option<Secret>) -> Option<String> {
+        Token.show(value)
+    }
+}
+
+impl Kind<Option<PathBuf>> for File {
+    fn expected(&self) -> String {
+        "a path of a file".to_owned()
+    }
+
+    fn read(&self, raw: &Raw) -> Result<Option<PathBuf>, String> {
+        Folder.read(raw).map(Some)
+    }
+
+    fn show(&self, value: &Option<PathBuf>) -> Option<String> {
+        value.as_ref().and_then(|path| Folder.show(path))
+    }
+}
+
 impl Kind<PathBuf> for Folder {
     fn expected(&self) -> String {
         "a path".to_owned()
@@ -203,7 +238,7 @@ fn masked(raw: &Raw) -> String {
     }
 }
 
-fn literal(text: &str) -> String {
+pub(crate) fn literal(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 

@@ -30,7 +30,7 @@ impl Lines {
 
 impl Visitor for Lines {
     fn key<T>(&mut self, key: &'static str, value: &mut T, kind: impl Kind<T>) {
-        let (section, name) = key.split_once('.').unwrap_or(("", key));
+        let (section, name) = key.rsplit_once('.').unwrap_or(("", key));
         if section != self.section {
             self.section = section;
             self.line(format_args!("\n[{section}]"));

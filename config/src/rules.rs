@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::Config;
 use crate::environment::variable;
 use crate::error::Problem;
+use crate::grant::Role;
 use crate::load::Settled;
 
 /// Adds a problem for every rule that is broken. A key that was refused already breaks no rule.
@@ -16,6 +17,7 @@ pub(crate) fn check(config: &Config, settled: &Settled, problems: &mut Vec<Probl
     };
     check.http_tokens();
     check.metrics_token();
+    check.tls_files();
     check.durations();
     check.ports();
     check.advertised();
@@ -34,10 +36,15 @@ impl Check<'_> {
             return;
         }
         let why = self.reachable("http.listen", &http.listen);
-        self.require("auth.publish_token", auth.publish_token.is_some(), &why, "");
+        let published = auth.guards(Role::Publish)
+            || self.settled.is_wrong("auth.token_key")
+            || self.settled.is_wrong("auth.tokens");
+        self.require("auth.publish_token", published, &why, "");
         self.require("auth.control_token", auth.control_token.is_some(), &why, "");
-        let watchable = auth.watch_token.is_some()
+        let watchable = auth.guards(Role::Watch)
             || auth.public_watch
+            || self.settled.is_wrong("auth.token_key")
+            || self.settled.is_wrong("auth.tokens")
             || self.settled.is_wrong("auth.public_watch");
         let instead = format!(
             ", or let everybody watch with `auth.public_watch = true` or {}=true",
@@ -58,6 +65,17 @@ impl Check<'_> {
             &why,
             "",
         );
+    }
+
+    fn tls_files(&mut self) {
+        let tls = &self.config.http.tls;
+        let (set, unset) = match (&tls.cert, &tls.key) {
+            (Some(_), None) => ("http.tls.cert", "http.tls.key"),
+            (None, Some(_)) => ("http.tls.key", "http.tls.cert"),
+            _ => return,
+        };
+        let message = format!("is set and `{unset}` is not: HTTPS needs both");
+        self.report(set, &[unset], message);
     }
 
     fn durations(&mut self) {

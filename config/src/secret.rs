@@ -26,6 +26,12 @@ impl Secret {
         strong.then_some(Self(text)).ok_or(WeakSecret)
     }
 
+    /// The secret itself, for a computation that needs it, such as a signature. Never for people.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
     /// Whether `offered` is this secret. Takes the same time wherever the two differ; only the length can be timed.
     #[must_use]
     pub fn matches(&self, offered: &str) -> bool {

@@ -305,3 +305,87 @@ fn tokens_show_in_no_output() {
     );
     assert!(load_text(&config.render(), []).is_err());
 }
+
+const KEY: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn static_tokens_are_read_from_file_and_variable_and_shown_masked() {
+    let text =
+        format!("[auth]\ntokens = ['publish:lobby:{TOKEN}', 'watch:*:{TOKEN}-w:2027-01-31']");
+    let config = load_text(&text, []).unwrap();
+    let [publish, watch] = &config.auth.tokens[..] else {
+        panic!("{config:?}")
+    };
+    assert!(publish.secret.matches(TOKEN) && publish.scope.covers("lobby"));
+    assert!(!publish.scope.covers("other") && watch.scope.covers("other"));
+    let shown = config.render();
+    let line = "tokens = [\"publish:lobby:***\", \"watch:*:***:2027-01-31\"]";
+    assert!(shown.contains(line), "{shown}");
+    assert!(!format!("{config:?}").contains(TOKEN));
+    assert!(
+        load_text(&shown, []).is_err(),
+        "a masked token does not load"
+    );
+    let listed = format!("publish:a:{TOKEN}, publish:b:{TOKEN}-b");
+    let config = load_text("", [("REVERIE__AUTH__TOKENS", &listed)]).unwrap();
+    assert_eq!(config.auth.tokens.len(), 2);
+}
+
+#[test]
+fn a_wrong_static_token_or_key_names_key_and_origin_and_not_itself() {
+    let text = format!(
+        "[auth]\ntoken_key = 'hunter2-hunter2-hunter2'\ntokens = ['publish:lobby:{TOKEN}', 'play:lobby:{TOKEN}']"
+    );
+    let told = lines(&text, []);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(
+        told[0],
+        "reverie.toml:2: `auth.token_key` expected at least 32 characters of printable ASCII without spaces, but found 23 characters"
+    );
+    assert!(
+        told[1].starts_with("reverie.toml:3: `auth.tokens` expected an array, each item"),
+        "{told:?}"
+    );
+    assert!(
+        told[1].ends_with("but found one whose first part is another role"),
+        "{told:?}"
+    );
+    let one = lines("", [("REVERIE__AUTH__TOKEN_KEY", "short")]);
+    assert!(
+        one[0].starts_with("REVERIE__AUTH__TOKEN_KEY: `auth.token_key`"),
+        "{one:?}"
+    );
+}
+
+#[test]
+fn a_key_for_tokens_stands_for_the_tokens_to_publish_and_to_watch() {
+    let open = ("REVERIE__HTTP__LISTEN", "0.0.0.0:8080");
+    let control = ("REVERIE__AUTH__CONTROL_TOKEN", TOKEN);
+    let config = load_text("", [open, control, ("REVERIE__AUTH__TOKEN_KEY", KEY)]).unwrap();
+    assert!(!format!("{config:?} {}", config.render()).contains(KEY));
+    let publish = format!("publish:lobby:{TOKEN}-p");
+    let told = lines("", [open, control, ("REVERIE__AUTH__TOKENS", &publish)]);
+    assert!(
+        told.len() == 1 && told[0].contains("`auth.watch_token` must be set"),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn https_needs_both_files() {
+    let both = "[http.tls]\ncert = 'a.pem'\nkey = 'b.pem'\nhsts_max_age_s = 60";
+    let config = load_text(both, []).unwrap();
+    assert_eq!(config.http.tls.cert.as_deref(), Some(Path::new("a.pem")));
+    assert_eq!(load_text(&config.render(), []), Ok(config));
+    assert_eq!(
+        lines("[http.tls]\ncert = 'a.pem'", []),
+        ["reverie.toml:2: `http.tls.cert` is set and `http.tls.key` is not: HTTPS needs both"]
+    );
+    assert_eq!(
+        lines("", [("REVERIE__HTTP__TLS__KEY", "b.pem")]),
+        [
+            "REVERIE__HTTP__TLS__KEY: `http.tls.key` is set and `http.tls.cert` is not: HTTPS needs both"
+        ]
+    );
+    assert_eq!(load_text("[http.tls]\n", []), Ok(Config::default()));
+}
