@@ -139,7 +139,8 @@ async def main() -> int:
     pc.addTransceiver("audio", direction="recvonly")
     pc.addTransceiver("video", direction="recvonly").setCodecPreferences(h264_only())
     async with aiohttp.ClientSession() as http:
-        url = args.url + "?wait=1" if args.wait else args.url
+        more = "&" if "?" in args.url else "?"
+        url = f"{args.url}{more}wait=1" if args.wait else args.url
         try:
             session = await Session.open(http, url, args.token, pc)
         except Refused as refused:

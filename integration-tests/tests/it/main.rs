@@ -7,4 +7,5 @@ mod pages;
 mod shards;
 mod stages;
 mod stopping;
+mod tracks;
 mod vanishing;

@@ -10,7 +10,7 @@ use str0m::media::Mid;
 
 use super::deadline::Timer;
 use super::ids::{PeerId, StreamId};
-use super::packet::{Kind, Packet, StyledUnit};
+use super::packet::{Kind, Packet, StyledUnit, Track};
 use super::peer::{Peer, Role};
 use super::stream::{Join, Show, Stream, Styled};
 use super::viewer::Playing;
@@ -67,7 +67,7 @@ impl Engine {
         if stream.replay_at.is_some_and(|at| at <= now) {
             let (was, local) = (stream.show(), stream.publisher.is_some());
             if stream.replay() {
-                self.start_on_camera(id, was == Show::Returning);
+                self.start_on_camera(id, was == Show::Returning, false);
                 // What is shown is the word of the publisher's shard alone.
                 if was == Show::Returning && local {
                     self.event(id, Event::ShowsCamera);
@@ -139,15 +139,7 @@ impl Engine {
         match viewer.playing() {
             Playing::Styled => self.event(id, Event::WantStyledKeyframe),
             Playing::Source => self.want_keyframe(id),
-            Playing::Nothing => {
-                let now = self.now;
-                let Some(stream) = self.streams.get_mut(&id) else {
-                    return;
-                };
-                let join = stream.join(now, Playing::Nothing);
-                self.satisfy(id, peer, join);
-                self.after_stream(id);
-            }
+            Playing::Nothing => self.join(id, peer),
         }
     }
 
@@ -189,7 +181,7 @@ impl Engine {
             let whole = oldest.is_some_and(|oldest| oldest < at);
             let group = oldest.is_some();
             if group && !whole {
-                self.start_on_camera(id, true);
+                self.start_on_camera(id, true, false);
             } else {
                 self.resume(id, &held, whole);
             }
@@ -207,6 +199,9 @@ impl Engine {
         for viewer in self.viewers_of(id) {
             self.with_peer(viewer, |peer, now, out| {
                 peer.send(now, out, |viewer, rtc, drain| {
+                    if viewer.track() == Track::Source {
+                        return;
+                    }
                     if !whole {
                         viewer.stop();
                     }
@@ -218,7 +213,7 @@ impl Engine {
         }
         if whole {
             // Those who joined while the camera was cut.
-            self.start_on_camera(id, false);
+            self.start_on_camera(id, false, false);
         } else {
             self.want_keyframe(id);
         }
@@ -240,6 +235,9 @@ impl Engine {
             let mut sent = false;
             self.with_peer(id, |peer, now, out| {
                 peer.send(now, out, |viewer, rtc, drain| {
+                    if viewer.track() == Track::Source {
+                        return;
+                    }
                     let starts = unit.keyframe
                         && (meaning == Styled::Switch || viewer.playing() == Playing::Nothing);
                     if starts {
@@ -308,16 +306,19 @@ impl Engine {
         let Some(stream) = self.streams.get(&id) else {
             return;
         };
-        let passing: Vec<_> = packets.iter().filter(|p| stream.passes(p)).collect();
-        if passing.is_empty() {
-            return;
-        }
+        let passing: Vec<_> = packets
+            .iter()
+            .map(|p| (p, stream.passes(p, Track::Output)))
+            .collect();
         for viewer in self.viewers_of(id) {
             let mut sent = [0_u64; 2];
             let mut bytes = [0_u64; 2];
             self.with_peer(viewer, |peer, now, out| {
                 peer.send(now, out, |viewer, rtc, drain| {
-                    for packet in &passing {
+                    for (packet, shown) in &passing {
+                        if !shown && viewer.track() == Track::Output {
+                            continue;
+                        }
                         let written = match packet.kind {
                             Kind::Audio => viewer.sound(rtc, packet, drain),
                             Kind::Video => viewer.picture(rtc, packet, drain),
@@ -351,28 +352,26 @@ impl Engine {
         if let (false, Some(publisher)) = (live, publisher) {
             self.event(id, Event::Live(publisher));
         }
-        let stays = self
-            .streams
-            .get(&id)
-            .is_some_and(|s| s.show() != Show::Source);
-        if !stays {
-            self.start_on_camera(id, returning || first);
-        }
+        self.start_on_camera(id, returning, first);
         if returning && publisher.is_some() {
             self.event(id, Event::ShowsCamera);
         }
     }
 
-    /// Starts viewers that play nothing, or with `all` every one, on the cached group.
-    fn start_on_camera(&mut self, id: StreamId, all: bool) {
+    /// Starts viewers that are shown the camera and play nothing on the cached group; with `returns` all those of
+    /// the output, with `anew` everybody who is shown the camera.
+    fn start_on_camera(&mut self, id: StreamId, returns: bool, anew: bool) {
         let Some(stream) = self.streams.get(&id) else {
             return;
         };
+        let output = stream.show() == Show::Source;
         let group: Vec<_> = stream.source.packets().cloned().collect();
         for viewer in self.viewers_of(id) {
             self.with_peer(viewer, |peer, now, out| {
                 peer.send(now, out, |viewer, rtc, drain| {
-                    if all || viewer.playing() == Playing::Nothing {
+                    let source = viewer.track() == Track::Source;
+                    let due = anew || viewer.playing() == Playing::Nothing || (returns && !source);
+                    if due && (output || source) {
                         viewer.start_source(rtc, now, group.iter(), drain);
                     }
                 });
@@ -381,13 +380,26 @@ impl Engine {
     }
 
     pub(super) fn joined(&mut self, id: StreamId, peer: PeerId) {
-        let now = self.now;
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
         stream.viewers.push(peer);
-        let join = stream.join(now, Playing::Nothing);
+        self.join(id, peer);
+    }
+
+    /// Gives a viewer that plays nothing what it needs, or asks for it.
+    fn join(&mut self, id: StreamId, peer: PeerId) {
+        let now = self.now;
+        let Some(Role::Viewer(viewer)) = self.peers.get(&peer).map(|p| &p.role) else {
+            return;
+        };
+        let track = viewer.track();
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
+        let join = stream.join(now, track);
         self.satisfy(id, peer, join);
+        self.after_stream(id);
     }
 
     fn satisfy(&mut self, id: StreamId, peer: PeerId, join: Join) {

@@ -15,7 +15,7 @@ use str0m::media::Mid;
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::ids::{PeerId, StreamId};
-use super::packet::Kind;
+use super::packet::{Kind, Track};
 use super::peer::{Peer, Role};
 use super::sdp::{self, Summary};
 use super::viewer::{Sender, Viewer};
@@ -88,8 +88,8 @@ pub enum Side {
         /// Zero of the channel's time line.
         epoch: Instant,
     },
-    /// WHEP: it receives.
-    Watch,
+    /// WHEP: it receives this picture, and the sound.
+    Watch(Track),
 }
 
 /// Why an offer was not accepted.
@@ -135,7 +135,7 @@ pub fn accept(
     }
     let narrowed = match side {
         Side::Publish { .. } => sdp::narrow(offer, "sendonly"),
-        Side::Watch => sdp::narrow(offer, "recvonly"),
+        Side::Watch(_) => sdp::narrow(offer, "recvonly"),
     };
     // str0m asserts on some broken descriptions.
     let attempt = catch_unwind(AssertUnwindSafe(|| {
@@ -147,7 +147,7 @@ pub fn accept(
     check_codecs(&summary, &answered)?;
     let role = match side {
         Side::Publish { generation, epoch } => Role::publisher(generation, epoch),
-        Side::Watch => Role::Viewer(Box::new(viewer(&mut rtc, &answered, &identity))),
+        Side::Watch(track) => Role::Viewer(Box::new(viewer(&mut rtc, &answered, &identity, track))),
     };
     let text = sdp::one_stream(&text, "reverie");
     Ok((
@@ -222,7 +222,7 @@ fn check_shape(summary: &Summary, side: Side) -> Result<(), Rejected> {
     for section in summary.sections.iter().filter(|s| !s.disabled) {
         let (fits, wanted) = match side {
             Side::Publish { .. } => (section.direction.sends(), "sendonly or sendrecv"),
-            Side::Watch => (section.direction.receives(), "recvonly or sendrecv"),
+            Side::Watch(_) => (section.direction.receives(), "recvonly or sendrecv"),
         };
         if !fits {
             return refuse(format!(
@@ -255,7 +255,7 @@ fn check_codecs(offer: &Summary, answer: &Summary) -> Result<(), Rejected> {
     Ok(())
 }
 
-fn viewer(rtc: &mut Rtc, answer: &Summary, identity: &Identity) -> Viewer {
+fn viewer(rtc: &mut Rtc, answer: &Summary, identity: &Identity, track: Track) -> Viewer {
     let mut sender = |kind: Kind, codec: Codec| {
         let mid = Mid::from(answer.of(kind).next()?.mid.as_deref()?);
         let negotiated = rtc.media(mid)?.remote_pts().to_vec();
@@ -275,5 +275,5 @@ fn viewer(rtc: &mut Rtc, answer: &Summary, identity: &Identity) -> Viewer {
     };
     let video = sender(Kind::Video, Codec::H264);
     let audio = sender(Kind::Audio, Codec::Opus);
-    Viewer::new(video, audio)
+    Viewer::new(track, video, audio)
 }

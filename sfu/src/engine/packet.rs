@@ -26,6 +26,16 @@ impl Kind {
     }
 }
 
+/// Which picture of a channel a viewer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Track {
+    /// The shared one: the camera, or the styled picture during a moment.
+    #[default]
+    Output,
+    /// The camera always, untouched.
+    Source,
+}
+
 /// A packet of the publisher, rewritten onto the channel's time line.
 #[derive(Debug)]
 pub struct Packet {

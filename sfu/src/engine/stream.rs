@@ -13,8 +13,7 @@ use super::clock;
 use super::ids::PeerId;
 use super::ingest::KeyframeRequests;
 use super::keyframes::{SourceCache, StyledCache};
-use super::packet::{Kind, Packet, StyledUnit};
-use super::viewer::Playing;
+use super::packet::{Kind, Packet, StyledUnit, Track};
 
 /// A cached group of at most this length is replayed to a joiner at once; a longer one only if no fresh keyframe comes.
 const SHORT_GROUP: Duration = Duration::from_secs(1);
@@ -200,11 +199,19 @@ impl Stream {
         ready
     }
 
-    /// True if viewers of the camera get this packet now.
-    pub(crate) fn passes(&self, packet: &Packet) -> bool {
-        match (packet.kind, self.show) {
+    /// True if viewers of `track` that play the camera get this packet now.
+    pub(crate) fn passes(&self, packet: &Packet, track: Track) -> bool {
+        match (packet.kind, self.shown(track)) {
             (Kind::Video, Show::Cut(at)) => packet.pts < at,
             _ => true,
+        }
+    }
+
+    /// What viewers of `track` are shown: those of the source never anything but the camera.
+    pub(crate) fn shown(&self, track: Track) -> Show {
+        match track {
+            Track::Output => self.show,
+            Track::Source => Show::Source,
         }
     }
 
@@ -228,7 +235,6 @@ impl Stream {
     pub(crate) fn cut(&mut self, at: u64) {
         if self.show == Show::Source {
             self.show = Show::Cut(at);
-            self.replay_at = None;
             self.end_styled();
         }
     }
@@ -267,11 +273,10 @@ impl Stream {
         };
     }
 
-    /// The cached group is given out because no fresh keyframe came in time.
+    /// The cached group is given out because no fresh keyframe came in time: true if there is one.
     pub(crate) fn replay(&mut self) -> bool {
         self.replay_at = None;
-        let may = matches!(self.show, Show::Source | Show::Returning);
-        if !may || self.source.span().is_none() {
+        if self.source.span().is_none() {
             return false;
         }
         if self.show == Show::Returning {
@@ -302,12 +307,9 @@ impl Stream {
         meaning
     }
 
-    /// What a viewer that plays `playing` needs now.
-    pub(crate) fn join(&mut self, now: Instant, playing: Playing) -> Join {
-        if playing != Playing::Nothing {
-            return Join::Wait;
-        }
-        match self.show {
+    /// What a viewer of `track` that plays nothing needs now.
+    pub(crate) fn join(&mut self, now: Instant, track: Track) -> Join {
+        match self.shown(track) {
             Show::Cut(_) => Join::Wait,
             Show::Styled | Show::Returning => match self.styled.units().len() {
                 0 => Join::WantStyled,

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use super::negotiate::{Certificate, Identity, Rejected, Side, Terms};
+use super::packet::Track;
 use super::*;
 
 const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=ice-ufrag:abcd\r\n\
@@ -24,7 +25,7 @@ fn offer(number: u64, offer: &str, now: Instant) -> Result<(Peer, String), Rejec
         first_seq: 0,
         first_timestamp: 0,
     };
-    negotiate::accept(&terms, identity, Side::Watch, offer, now)
+    negotiate::accept(&terms, identity, Side::Watch(Track::Output), offer, now)
 }
 
 #[test]

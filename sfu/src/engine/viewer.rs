@@ -10,7 +10,7 @@ use str0m::Rtc;
 use str0m::media::{Mid, Pt};
 use str0m::rtp::{RtpWrite, Ssrc};
 
-use super::packet::{Kind, Packet, StyledUnit};
+use super::packet::{Kind, Packet, StyledUnit, Track};
 
 /// Distance of replayed frames in ticks (1 ms): a joiner decodes the past in a burst and shows only its end.
 const REPLAY_STEP: u64 = 90;
@@ -122,6 +122,7 @@ pub(crate) enum Playing {
 /// The sending half of a viewer.
 #[derive(Debug)]
 pub(crate) struct Viewer {
+    track: Track,
     video: Option<Sender>,
     audio: Option<Sender>,
     playing: Playing,
@@ -144,8 +145,9 @@ pub(crate) trait Drain {
 }
 
 impl Viewer {
-    pub(crate) fn new(video: Option<Sender>, audio: Option<Sender>) -> Self {
+    pub(crate) fn new(track: Track, video: Option<Sender>, audio: Option<Sender>) -> Self {
         Self {
+            track,
             video,
             audio,
             playing: Playing::Nothing,
@@ -156,6 +158,11 @@ impl Viewer {
 
     pub(crate) fn playing(&self) -> Playing {
         self.playing
+    }
+
+    /// Which picture it asked for.
+    pub(crate) fn track(&self) -> Track {
+        self.track
     }
 
     /// When the first picture was sent; answered once.

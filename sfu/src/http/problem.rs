@@ -31,6 +31,7 @@ pub(crate) enum Problem {
     IceRestart,
     Precondition { current: String },
     NobodyPublishes(String),
+    Track(String),
     NoToken,
     WrongToken,
     Json(String),
@@ -130,6 +131,14 @@ impl Problem {
                     "channel {name:?} is not live; ask again, or POST with ?wait=1 for a session that starts by itself"
                 ),
             ),
+            Self::Track(track) => {
+                let track: String = track.chars().take(80).collect();
+                (
+                    S::BAD_REQUEST,
+                    "unknown track",
+                    format!("track is {track:?}; accepted are output and source"),
+                )
+            }
             Self::NoToken => (
                 S::UNAUTHORIZED,
                 "no credentials",

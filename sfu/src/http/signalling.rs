@@ -14,7 +14,7 @@ use super::links;
 use super::problem::Problem;
 use crate::channel::{Handle, Joined, Message, Opener};
 use crate::engine::negotiate::{self, Side};
-use crate::engine::packet::Kind;
+use crate::engine::packet::{Kind, Track};
 use crate::engine::sdp::{self, Fragment, Summary};
 use crate::engine::{CloseReason, Command};
 use crate::session::{Protocol, Session, random_name};
@@ -28,6 +28,23 @@ pub(super) struct Watch {
     /// `1`: accept now and start when somebody publishes.
     #[serde(default)]
     wait: Option<String>,
+    /// `output` or `source`.
+    #[serde(default)]
+    track: Option<String>,
+}
+
+impl Watch {
+    fn waits(&self) -> bool {
+        self.wait.as_ref().is_some_and(|w| w == "1" || w == "true")
+    }
+
+    fn track(&self) -> Result<Track, Problem> {
+        match self.track.as_deref() {
+            None | Some("output") => Ok(Track::Output),
+            Some("source") => Ok(Track::Source),
+            Some(other) => Err(Problem::Track(other.to_owned())),
+        }
+    }
 }
 
 /// `POST /whip/{channel}`.
@@ -69,8 +86,8 @@ pub(super) async fn watch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let wait = query.is_ok_and(|Query(q)| q.wait.is_some_and(|w| w == "1" || w == "true"));
-    let result = watch_inner(&app, name, wait, &headers, body).await;
+    let query = query.map(|Query(query)| query).unwrap_or_default();
+    let result = watch_inner(&app, name, &query, &headers, body).await;
     count(&app, Protocol::Whep, &result);
     result
 }
@@ -78,14 +95,15 @@ pub(super) async fn watch(
 async fn watch_inner(
     app: &App,
     name: Result<ChannelName, Problem>,
-    wait: bool,
+    query: &Watch,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     bearer(headers, app.token_of(Protocol::Whep))?;
     let ChannelName(name) = name?;
+    let track = query.track()?;
     let offer = offer(app, headers, body).await?;
-    let channel = if wait {
+    let channel = if query.waits() {
         app.channels.open(&name, Opener::Viewer)?
     } else {
         let channel = app
@@ -104,7 +122,7 @@ async fn watch_inner(
         &channel,
         shard,
         Protocol::Whep,
-        Side::Watch,
+        Side::Watch(track),
         &offer,
     )
 }

@@ -4,6 +4,7 @@ mod hardening;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod net;
 mod switching;
+mod tracks;
 
 use std::time::Duration;
 

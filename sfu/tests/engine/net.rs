@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use reverie_sfu::engine::ids::{PeerId, StreamId};
 use reverie_sfu::engine::negotiate::{self, Certificate, Identity, Side, Terms};
+use reverie_sfu::engine::packet::Track;
 use reverie_sfu::engine::{Bus, Command, Engine, Event, Input, Limits, Output};
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
@@ -105,13 +106,18 @@ impl Net {
 
     /// Adds a viewer and waits until it is connected; returns its index.
     pub(crate) fn viewer(&mut self) -> usize {
-        self.join(Side::Watch, Direction::RecvOnly)
+        self.join(Side::Watch(Track::Output), Direction::RecvOnly)
+    }
+
+    /// Adds a viewer of one track and waits until it is connected; returns its index.
+    pub(crate) fn viewer_of(&mut self, track: Track) -> usize {
+        self.join(Side::Watch(track), Direction::RecvOnly)
     }
 
     /// Adds viewers and waits until all are connected; returns their indices.
     pub(crate) fn viewers(&mut self, count: usize) -> Vec<usize> {
         let added: Vec<_> = (0..count)
-            .map(|_| self.begin(Side::Watch, Direction::RecvOnly))
+            .map(|_| self.begin(Side::Watch(Track::Output), Direction::RecvOnly))
             .collect();
         added.iter().for_each(|viewer| self.connect(*viewer));
         added
@@ -119,7 +125,7 @@ impl Net {
 
     /// Hands the engine a viewer and waits for nothing.
     pub(crate) fn offer_viewer(&mut self) {
-        self.begin(Side::Watch, Direction::RecvOnly);
+        self.begin(Side::Watch(Track::Output), Direction::RecvOnly);
     }
 
     /// Where a client is.

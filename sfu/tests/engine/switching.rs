@@ -11,12 +11,12 @@ use crate::net::{Net, STREAM, picture};
 use crate::{Camera, assert_continuous, tags};
 
 /// The encoder's side: numbers units like a pipeline does.
-struct Encoder {
-    index: u64,
+pub(crate) struct Encoder {
+    pub(crate) index: u64,
 }
 
 impl Encoder {
-    fn send(&mut self, net: &mut Net, pts: u64, keyframe: bool, tag: u8) {
+    pub(crate) fn send(&mut self, net: &mut Net, pts: u64, keyframe: bool, tag: u8) {
         let payloads = picture(keyframe, tag).into_iter().map(Arc::from).collect();
         let unit = StyledUnit {
             index: self.index,
@@ -29,7 +29,7 @@ impl Encoder {
     }
 }
 
-fn cut_of(net: &Net) -> u64 {
+pub(crate) fn cut_of(net: &Net) -> u64 {
     let cut = net.events.iter().rev().find_map(|e| {
         if let Event::Cut(at) = e {
             Some(at.0)
