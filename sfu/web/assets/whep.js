@@ -3,6 +3,7 @@
  */
 
 import { h264First } from './codecs.js';
+import { iceServers } from './ice.js';
 import { whepPath } from './route.js';
 import { negotiate } from './session.js';
 
@@ -16,7 +17,9 @@ import { negotiate } from './session.js';
  * @returns {Promise<Session>}
  */
 export async function subscribe(channel, into, signal) {
-  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  const servers = await iceServers(whepPath(channel), 'watch');
+  signal.throwIfAborted();
+  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: servers });
   for (const track of into.getTracks()) into.removeTrack(track);
   pc.addEventListener('track', ({ track }) => into.addTrack(track));
   pc.addTransceiver('audio', { direction: 'recvonly' });

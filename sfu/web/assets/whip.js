@@ -3,6 +3,7 @@
  */
 
 import { h264First, startingAt } from './codecs.js';
+import { iceServers } from './ice.js';
 import { whipPath } from './route.js';
 import { negotiate } from './session.js';
 
@@ -22,7 +23,9 @@ const START_SHARE = 0.6;
  * @returns {Promise<Session>}
  */
 export async function publish(channel, stream, limits, signal) {
-  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle' });
+  const servers = await iceServers(whipPath(channel), 'publish');
+  signal.throwIfAborted();
+  const pc = new RTCPeerConnection({ bundlePolicy: 'max-bundle', iceServers: servers });
   addAudio(pc, stream);
   addVideo(pc, stream, limits);
   const start = START_SHARE * limits.maxKbps;
