@@ -15,11 +15,11 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 # Says which step begins, so that the last such line before an error names what failed.
 step = @printf '\n==> %s\n' '$(1)'
 
-.PHONY: help setup run demo test lint bench fmt audit clean \
+.PHONY: help setup run demo conformance test lint bench fmt audit clean \
 	lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
 
 help: ## List the habits
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Install everything the habits need
 	@scripts/setup test
@@ -32,6 +32,11 @@ demo: ## Publish a clip, watch it through one moment, print a report (KEEP=1 lea
 	@scripts/setup demo
 	cargo build --release -p reverie-sfu --bin reverie
 	@$(PYTHON) $(CLIENTS)/demo.py --server $(TARGET)/release/reverie --out demo $(if $(KEEP),--keep)
+
+conformance: ## Run the tests of RFC 9725 and WHEP, and write docs/conformance.md from their names
+	@scripts/setup test
+	cargo nextest run --workspace --locked -E 'test(/(^|::)[we][0-9]+_/)'
+	REVERIE_WRITE_DOCS=1 cargo nextest run --locked -p reverie-integration-tests -E 'test(conformance::document::)'
 
 test: ## Run everything CI runs: lint, unit tests, and real clients against the server
 	@scripts/setup test

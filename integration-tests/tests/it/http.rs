@@ -3,227 +3,11 @@
 use anyhow::{Result, ensure};
 use hyper::Method;
 use reverie_integration_tests::client::Client;
-use reverie_integration_tests::http::{self, Answer, send};
+use reverie_integration_tests::http::{self, send};
 use reverie_integration_tests::server::{TestServer, config};
 use serde_json::json;
 
-const SDP: (&str, &str) = ("content-type", "application/sdp");
-const FRAGMENT: (&str, &str) = ("content-type", "application/trickle-ice-sdpfrag");
-
-/// A WHIP offer as Chromium 156 makes it, with the parts left out that do not matter here.
-const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=ice-ufrag:abcd\r\n\
-    a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\n\
-    m=video 9 UDP/TLS/RTP/SAVPF 102\r\nc=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=mid:0\r\na=setup:actpass\r\na=sendonly\r\n\
-    a=rtpmap:102 H264/90000\r\na=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f\r\n";
-
-fn is_problem(answer: &Answer, status: u16, says: &str) -> Result<()> {
-    ensure!(answer.status == status, "wanted {status}: {answer:?}");
-    ensure!(
-        answer.header("content-type") == "application/problem+json",
-        "{answer:?}"
-    );
-    let body = answer.json();
-    ensure!(
-        body["status"] == status && body["detail"].as_str().is_some_and(|d| d.contains(says)),
-        "wanted {says:?}: {body}"
-    );
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn bad_offers_are_refused_in_words() -> Result<()> {
-    let server = TestServer::start().await?;
-    for endpoint in ["/whip/show", "/whep/show?wait=1"] {
-        let url = server.url(endpoint);
-        let other = send(Method::POST, &url, &[("content-type", "text/plain")], OFFER).await?;
-        is_problem(&other, 415, "application/sdp")?;
-        let garbage = send(Method::POST, &url, &[SDP], "hello").await?;
-        is_problem(&garbage, 400, "session description")?;
-        let large = send(Method::POST, &url, &[SDP], "x".repeat(70_000)).await?;
-        is_problem(&large, 413, "65536")?;
-        let binary = send(Method::POST, &url, &[SDP], vec![0xff, 0xfe]).await?;
-        is_problem(&binary, 400, "UTF-8")?;
-    }
-    let backwards = send(
-        Method::POST,
-        &server.url("/whip/show"),
-        &[SDP],
-        OFFER.replace("sendonly", "recvonly"),
-    )
-    .await?;
-    is_problem(&backwards, 422, "sendonly")?;
-    let vp8 = send(
-        Method::POST,
-        &server.url("/whip/show"),
-        &[SDP],
-        OFFER.replace("H264", "VP8"),
-    )
-    .await?;
-    is_problem(&vp8, 406, "VP8")?;
-    let twice = format!(
-        "{OFFER}{}",
-        &OFFER[OFFER.find("m=video").unwrap_or_default()..].replace("mid:0", "mid:1")
-    );
-    let two = send(Method::POST, &server.url("/whip/show"), &[SDP], twice).await?;
-    is_problem(&two, 422, "at most one")?;
-    for name in [
-        "a b".replace(' ', "%20"),
-        "x".repeat(65),
-        "%2e%2e".to_owned(),
-        "ä".to_owned(),
-    ] {
-        let name = name.replace('ä', "%C3%A4");
-        let answer = send(
-            Method::POST,
-            &server.url(&format!("/whip/{name}")),
-            &[SDP],
-            OFFER,
-        )
-        .await?;
-        is_problem(&answer, 400, "1 to 64")?;
-    }
-    let nobody = send(
-        Method::POST,
-        &server.url("/whep/empty"),
-        &[SDP],
-        OFFER.replace("sendonly", "recvonly"),
-    )
-    .await?;
-    is_problem(&nobody, 409, "not live")?;
-    ensure!(nobody.header("retry-after") == "2", "{nobody:?}");
-    is_problem(&server.channel("never").await?, 404, "never")?;
-    is_problem(&http::get(&server.url("/nothing")).await?, 404, "nothing")?;
-    server.stop().await;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_session_url_takes_good_fragments_and_refuses_bad_ones() -> Result<()> {
-    let server = TestServer::start().await?;
-    let created = send(
-        Method::POST,
-        &server.url("/whip/show"),
-        &[("content-type", "application/sdp; charset=utf-8")],
-        OFFER,
-    )
-    .await?;
-    ensure!(
-        created.status == 201 && created.header("content-type") == "application/sdp",
-        "{created:?}"
-    );
-    ensure!(
-        created.header("etag").starts_with('"') && created.body.contains("a=candidate:"),
-        "{created:?}"
-    );
-    ensure!(created.header("link").contains("/whep/show"), "{created:?}");
-    let session = server.url(created.header("location"));
-    let candidate = "a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\nm=video 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
-        a=candidate:1 1 udp 2130706431 127.0.0.1 40000 typ host\r\na=candidate:2 1 udp 1 abcd.local 40000 typ host\r\na=end-of-candidates\r\n";
-    let patched = send(Method::PATCH, &session, &[FRAGMENT], candidate).await?;
-    ensure!(
-        patched.status == 204 && patched.body.is_empty() && patched.headers.get("etag").is_none(),
-        "{patched:?}"
-    );
-    is_problem(
-        &send(Method::PATCH, &session, &[SDP], candidate).await?,
-        415,
-        "trickle-ice-sdpfrag",
-    )?;
-    is_problem(
-        &send(Method::PATCH, &session, &[FRAGMENT], "not a fragment").await?,
-        400,
-        "trickle fragment",
-    )?;
-    is_problem(
-        &send(
-            Method::PATCH,
-            &session,
-            &[FRAGMENT, ("if-match", "\"other\"")],
-            candidate,
-        )
-        .await?,
-        412,
-        "If-Match",
-    )?;
-    is_problem(
-        &send(
-            Method::PATCH,
-            &session,
-            &[FRAGMENT],
-            candidate.replace("abcd\r", "zzzz\r"),
-        )
-        .await?,
-        422,
-        "restart",
-    )?;
-    ensure!(
-        http::get(&session).await?.status == 204,
-        "GET succeeds without content"
-    );
-    ensure!(
-        send(Method::DELETE, &session, &[], "").await?.status == 200,
-        "DELETE ends it"
-    );
-    is_problem(
-        &send(Method::DELETE, &session, &[], "").await?,
-        404,
-        "session",
-    )?;
-    server.stop().await;
-    Ok(())
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_browser_of_another_origin_may_use_every_header_it_needs() -> Result<()> {
-    let server = TestServer::start().await?;
-    let preflight = [
-        ("origin", "https://elsewhere.example"),
-        ("access-control-request-method", "POST"),
-        (
-            "access-control-request-headers",
-            "authorization,content-type",
-        ),
-    ];
-    let answer = send(Method::OPTIONS, &server.url("/whip/show"), &preflight, "").await?;
-    ensure!(answer.status == 200 || answer.status == 204, "{answer:?}");
-    ensure!(
-        answer.header("accept-post") == "application/sdp",
-        "{answer:?}"
-    );
-    for method in ["OPTIONS", "POST", "PATCH", "DELETE", "HEAD"] {
-        ensure!(
-            answer
-                .header("access-control-allow-methods")
-                .contains(method),
-            "{method}: {answer:?}"
-        );
-    }
-    for header in ["authorization", "content-type", "if-match"] {
-        ensure!(
-            answer
-                .header("access-control-allow-headers")
-                .contains(header),
-            "{header}: {answer:?}"
-        );
-    }
-    let posted = send(
-        Method::POST,
-        &server.url("/whip/show"),
-        &[SDP, ("origin", "https://elsewhere.example")],
-        OFFER,
-    )
-    .await?;
-    for header in ["location", "etag", "link"] {
-        ensure!(
-            posted
-                .header("access-control-expose-headers")
-                .contains(header),
-            "{header}: {posted:?}"
-        );
-    }
-    server.stop().await;
-    Ok(())
-}
+use crate::conformance::{OFFER, SDP, is_problem};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn moments_are_refused_with_a_reason_and_the_stream_is_not_touched() -> Result<()> {
@@ -274,7 +58,7 @@ async fn moments_are_refused_with_a_reason_and_the_stream_is_not_touched() -> Re
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn tokens_open_exactly_what_they_are_for() -> Result<()> {
+async fn w15_tokens_open_exactly_what_they_are_for() -> Result<()> {
     let mut config = config();
     let secret = |text: &str| reverie_config::Secret::new(text).ok();
     config.auth.publish_token = secret("publish-0123456789");
@@ -434,6 +218,8 @@ async fn pages_and_probes_answer_with_their_policies() -> Result<()> {
             == 304,
         "an unchanged file is not sent again"
     );
+    is_problem(&server.channel("never").await?, 404, "never")?;
+    is_problem(&http::get(&server.url("/nothing")).await?, 404, "nothing")?;
     is_problem(
         &http::get(&server.url("/assets/../config.rs")).await?,
         404,

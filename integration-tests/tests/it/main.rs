@@ -1,5 +1,6 @@
 //! The running server against real browsers and WebRTC clients.
 
+mod conformance;
 mod http;
 mod joining;
 mod moment;

@@ -10,7 +10,7 @@ use reverie_integration_tests::server::TestServer;
 const BRIDGE: &str = "/bridge/show?source=canvas&autostart=1&size=640x360&fps=30";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_killed_publisher_frees_the_channel_and_viewers_get_the_next_one_without_reloading()
+async fn w8_a_killed_publisher_frees_the_channel_and_viewers_get_the_next_one_without_reloading()
 -> Result<()> {
     let server = TestServer::start().await?;
     let mut publisher = Client::chromium().await?;
@@ -72,7 +72,7 @@ async fn a_killed_publisher_frees_the_channel_and_viewers_get_the_next_one_witho
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn publishing_again_works_at_once_while_the_dead_session_lingers() -> Result<()> {
+async fn w8_publishing_again_works_at_once_while_the_dead_session_lingers() -> Result<()> {
     let server = TestServer::start().await?;
     let mut first = Client::chromium().await?;
     first.open("bridge", &server.url(BRIDGE)).await?;

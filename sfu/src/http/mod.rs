@@ -176,16 +176,15 @@ async fn describe(State(app): State<App>, request: Request, next: Next) -> Respo
         return next.run(request).await;
     };
     let headers = request.headers();
-    let options = request.method() == Method::OPTIONS;
     let preflight = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    let trusted = bearer(headers, app.token_of(place.protocol)).is_ok();
+    let asked = request.method() == Method::OPTIONS && !preflight;
+    let told = asked.then(|| (place.methods(), place.is_open_to(&app, headers)));
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(ACCEPT_POST, HeaderValue::from_static("application/sdp"));
-    if options && !preflight {
-        let servers = &app.shared.config.media.ice_servers;
-        links::of_ice(headers, servers, trusted);
-        headers.insert(header::ALLOW, HeaderValue::from_static(place.methods()));
+    if let Some((methods, trusted)) = told {
+        headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        links::of_ice(headers, &app.shared.config.media.ice_servers, trusted);
     }
     response
 }
@@ -213,6 +212,11 @@ impl Place {
             _ => return None,
         };
         Some(Self { protocol, session })
+    }
+
+    /// Whether a request may use the channel.
+    fn is_open_to(&self, app: &App, headers: &HeaderMap) -> bool {
+        bearer(headers, app.token_of(self.protocol)).is_ok()
     }
 
     fn methods(&self) -> &'static str {
