@@ -1,5 +1,8 @@
 //! The `reverie` command line.
 
+mod certificate;
+mod mint;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -36,6 +39,12 @@ enum Do {
     /// Look at the configuration without running anything.
     #[command(subcommand)]
     Config(Look),
+    /// Make a token that lets somebody publish or watch; printed alone on standard output.
+    #[command(subcommand)]
+    Token(mint::Mint),
+    /// Make a certificate for HTTPS.
+    #[command(subcommand)]
+    Tls(certificate::Make),
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +82,8 @@ pub fn main() -> ExitCode {
         Do::Config(Look::Print(source)) => with_config(source.config.as_deref(), |config| {
             say(config.render().trim_end())
         }),
+        Do::Token(wanted) => mint::run(&wanted),
+        Do::Tls(wanted) => certificate::run(&wanted),
     }
 }
 
@@ -86,13 +97,14 @@ fn with_config(path: Option<&Path>, then: impl FnOnce(Config) -> ExitCode) -> Ex
     }
 }
 
-/// What only this build knows: its log filters and its stages.
+/// What only this build and this machine know: log filters, stages, and the files of HTTPS.
 fn check(config: &Config) -> ExitCode {
     let filter = telemetry::filter(&config.log).err().map(|e| e.to_string());
     let stage = server::check_pipeline(config, &Stages::default())
         .err()
         .map(|e| e.to_string());
-    let problems: Vec<_> = [filter, stage].into_iter().flatten().collect();
+    let tls = server::check_tls(config).err().map(|e| e.to_string());
+    let problems: Vec<_> = [filter, stage, tls].into_iter().flatten().collect();
     if problems.is_empty() {
         return say("the configuration can be used");
     }
@@ -124,9 +136,10 @@ fn run(serve: &Serve) -> ExitCode {
 }
 
 async fn serve_until_signal(config: Config, print_ready: bool) -> ExitCode {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
+    let (Ok(mut terminate), Ok(mut interrupt), Ok(mut hangup)) = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
+        signal(SignalKind::hangup()),
     ) else {
         complain("cannot listen for signals");
         return ExitCode::FAILURE;
@@ -135,7 +148,10 @@ async fn serve_until_signal(config: Config, print_ready: bool) -> ExitCode {
         Ok(running) => running,
         Err(error) => {
             complain(&error.to_string());
-            let misconfigured = matches!(error, StartError::UnknownPipeline { .. });
+            let misconfigured = matches!(
+                error,
+                StartError::UnknownPipeline { .. } | StartError::Tls(_)
+            );
             return if misconfigured {
                 ExitCode::from(BAD_CONFIG)
             } else {
@@ -144,9 +160,12 @@ async fn serve_until_signal(config: Config, print_ready: bool) -> ExitCode {
         }
     };
     announce(&running, print_ready);
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hangup.recv() => running.reload().await,
+        }
     }
     tracing::info!("stopping");
     running.stop().await;
@@ -154,9 +173,9 @@ async fn serve_until_signal(config: Config, print_ready: bool) -> ExitCode {
 }
 
 fn announce(running: &Running, print_ready: bool) {
-    tracing::info!(http = %running.http, metrics = %running.metrics, media = ?running.media, "ready: http://{}/", running.http);
+    tracing::info!(http = %running.http, metrics = %running.metrics, media = ?running.media, "ready: {}", running.url());
     if print_ready {
-        let ready = json!({ "ready": true, "http": running.http, "metrics": running.metrics, "media": running.media });
+        let ready = json!({ "ready": true, "http": running.http, "url": running.url(), "metrics": running.metrics, "media": running.media });
         say(&ready.to_string());
     }
 }

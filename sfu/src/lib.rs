@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod auth;
 mod channel;
 pub mod cli;
 pub mod engine;
@@ -14,5 +15,6 @@ mod session;
 pub mod shard;
 pub mod stages;
 mod telemetry;
+mod tls;
 
 pub use server::{Running, Server, StartError};

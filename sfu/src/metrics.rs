@@ -61,6 +61,10 @@ pub struct Metrics {
     pub(crate) moments: IntGaugeVec,
     pub(crate) moment_transitions: IntCounterVec,
     pub(crate) event_streams: IntGaugeVec,
+    pub(crate) auth_refusals: IntCounterVec,
+    pub(crate) tls_handshakes: IntCounterVec,
+    pub(crate) tls_reloads: IntCounterVec,
+    pub(crate) tls_expiry: IntGaugeVec,
     pub(crate) http_requests: IntCounterVec,
     pub(crate) http_seconds: HistogramVec,
 }
@@ -267,6 +271,26 @@ impl Metrics {
                 &["from", "to", "reason"],
             ),
             event_streams: m.gauges("events_connections", "Open event streams.", &["transport"]),
+            auth_refusals: m.counters(
+                "auth_refusals_total",
+                "Requests without a token, with one that is invalid, and with one for something else.",
+                &["reason"],
+            ),
+            tls_handshakes: m.counters(
+                "tls_handshakes_total",
+                "TLS handshakes by result.",
+                &["result"],
+            ),
+            tls_reloads: m.counters(
+                "tls_reloads_total",
+                "Attempts to read certificate and key again, by result.",
+                &["result"],
+            ),
+            tls_expiry: m.gauges(
+                "tls_certificate_expiry_timestamp_seconds",
+                "When the served certificate expires, in seconds since 1970; no series without HTTPS.",
+                &["listener"],
+            ),
             http_requests: m.counters(
                 "http_requests_total",
                 "HTTP requests.",

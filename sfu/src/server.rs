@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::session::Sessions;
 use crate::shard::Bound;
 use crate::stages::Stages;
+use crate::tls::{Expiry, Https};
 
 /// Events of the shards that wait for their channels.
 const EVENTS: usize = 4096;
@@ -53,6 +54,9 @@ pub enum StartError {
         /// What there is.
         known: String,
     },
+    /// Certificate and key for HTTPS cannot be used; names key, file and what is wrong.
+    #[error("{0}")]
+    Tls(String),
     /// The crypto library made no certificate.
     #[error("cannot make a DTLS certificate")]
     Certificate,
@@ -82,11 +86,17 @@ impl Server {
     /// See [`Self::start`].
     pub async fn start_with(config: Config, stages: Stages) -> Result<Running, StartError> {
         check_pipeline(&config, &stages)?;
+        let https = load_tls(&config).await?;
         let http = bind(config.http.listen, "http.listen").await?;
         let metrics_listener = bind(config.metrics.listen, "metrics.listen").await?;
         let bound = bind_shards(&config)?;
         let metrics = Arc::new(Metrics::new());
         let (threads, shards, media, events) = start_shards(&config, bound, &metrics)?;
+
+        let https = https.map(|(https, expiry)| {
+            certificate(&metrics, expiry);
+            https
+        });
 
         let capacity = config.pipeline.max_active;
         metrics
@@ -110,22 +120,28 @@ impl Server {
             address(&http, "http.listen")?,
             address(&metrics_listener, "metrics.listen")?,
         );
+        let secured = https
+            .clone()
+            .map(|https| (https, app.shared.metrics.clone()));
         let pages = tokio::spawn(http::serve(
             http,
+            secured,
             http::public(app.clone()),
-            stopped(stopping.clone()),
+            stopping.clone(),
             grace,
         ));
         let scrapes = tokio::spawn(http::serve(
             metrics_listener,
+            None,
             http::metrics(app.clone()),
-            stopped(stopping),
+            stopping,
             grace,
         ));
         Ok(Running {
             http: addresses.0,
             metrics: addresses.1,
             media,
+            https,
             app,
             stop,
             threads,
@@ -143,6 +159,7 @@ pub struct Running {
     pub metrics: SocketAddr,
     /// Where each media shard listens.
     pub media: Vec<SocketAddr>,
+    https: Option<Https>,
     app: App,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
@@ -151,6 +168,43 @@ pub struct Running {
 }
 
 impl Running {
+    /// Where pages are, by the scheme that is spoken there.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let scheme = if self.https.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}/", self.http)
+    }
+
+    /// Reads certificate and key again, for the connections to come. What cannot be used is logged and changes nothing;
+    /// without HTTPS nothing happens.
+    pub async fn reload(&self) {
+        let Some(https) = self.https.clone() else {
+            tracing::info!("nothing to reload: there is no certificate");
+            return;
+        };
+        let metrics = &self.app.shared.metrics;
+        // The files are on a disk.
+        let result = match tokio::task::spawn_blocking(move || https.reload()).await {
+            Ok(Ok(expiry)) => {
+                certificate(metrics, expiry);
+                "ok"
+            }
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the certificate was not reloaded; the old one stays");
+                "failed"
+            }
+            Err(error) => {
+                tracing::error!(%error, "the certificate was not reloaded; the old one stays");
+                "failed"
+            }
+        };
+        metrics.tls_reloads.with_label_values(&[result]).inc();
+    }
+
     /// Refuses new sessions, closes those that run, lets requests finish, and returns when all of it is done.
     pub async fn stop(self) {
         let shared = self.app.shared.clone();
@@ -210,6 +264,23 @@ pub(crate) fn check_pipeline(config: &Config, stages: &Stages) -> Result<(), Sta
         name: name.clone(),
         known,
     })
+}
+
+/// Reads certificate and key, if there are any.
+pub(crate) fn check_tls(config: &Config) -> Result<Option<(Https, Expiry)>, StartError> {
+    Https::load(&config.http.tls).map_err(|error| StartError::Tls(error.to_string()))
+}
+
+async fn load_tls(config: &Config) -> Result<Option<(Https, Expiry)>, StartError> {
+    let config = config.clone();
+    // The files are on a disk.
+    let loaded = tokio::task::spawn_blocking(move || check_tls(&config)).await;
+    loaded.map_err(|error| StartError::Tls(error.to_string()))?
+}
+
+fn certificate(metrics: &Metrics, Expiry(expiry): Expiry) {
+    let expires = &metrics.tls_expiry;
+    expires.with_label_values(&["http"]).set(expiry);
 }
 
 async fn bind(address: SocketAddr, key: &'static str) -> Result<TcpListener, StartError> {
@@ -297,9 +368,4 @@ fn start_shards(
         threads.push(thread);
     }
     Ok((threads, shards, media, received))
-}
-
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // An error means that the server is gone already.
-    let _ = stopping.wait_for(|stopping| *stopping).await;
 }

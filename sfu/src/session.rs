@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use crate::auth::Holder;
 use crate::engine::ids::{PeerId, StreamId};
 use crate::engine::negotiate::Identity;
 
@@ -32,6 +33,8 @@ impl Protocol {
 pub(crate) struct Session {
     pub(crate) protocol: Protocol,
     pub(crate) channel: String,
+    /// Who may use the URL.
+    pub(crate) holder: Holder,
     pub(crate) peer: PeerId,
     pub(crate) shard: usize,
     /// Strong entity tag, with its quotes (RFC 9110, section 8.8.3).

@@ -7,6 +7,7 @@ mod registry;
 mod task;
 mod view;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -16,6 +17,7 @@ pub(crate) use events::{Entry, Subscription};
 pub(crate) use registry::{Channels, Full, Opener, Shard, Shared};
 pub(crate) use view::{ChannelView, MomentView, PipelineView};
 
+use crate::auth::Holder;
 use crate::engine::Event;
 use crate::engine::ids::{PeerId, StreamId};
 use crate::session::Protocol;
@@ -33,9 +35,25 @@ pub(crate) struct Joined {
     pub(crate) video: bool,
 }
 
+/// A session's hold on its channel, from the request until the session has ended: it ends when the last copy is dropped,
+/// wherever that is.
+#[derive(Debug, Clone)]
+pub(crate) struct Claim(Arc<Holder>);
+
+impl Claim {
+    pub(crate) fn new(holder: Holder) -> Self {
+        Self(Arc::new(holder))
+    }
+
+    pub(crate) fn holder(&self) -> &Holder {
+        &self.0
+    }
+}
+
 /// What a new publisher needs to negotiate.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Ticket {
+    pub(crate) claim: Claim,
     pub(crate) generation: u32,
     pub(crate) epoch: std::time::Instant,
 }
@@ -65,10 +83,11 @@ type Reply<T> = oneshot::Sender<T>;
 #[derive(Debug)]
 pub(crate) enum Message {
     Engine(Event),
-    Publish(Reply<Ticket>),
+    /// Answered with nothing while somebody else publishes.
+    Publish(Holder, Reply<Option<Ticket>>),
     /// Answered with whether somebody publishes.
     IsLive(Reply<bool>),
-    Joined(Joined),
+    Joined(Joined, Claim),
     Submit(MomentRequest, Reply<Result<MomentView, Refused>>),
     Stop(String, Reply<Result<MomentView, Refused>>),
     Find(String, Reply<Option<MomentView>>),

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::App;
-use super::extract::{ChannelName, PathOf, bearer, json};
+use super::extract::{ChannelName, PathOf, allow, json};
 use super::problem::Problem;
+use crate::auth::Need;
 use crate::channel::{ChannelView, Handle, Message, MomentRequest, MomentView, PipelineView};
-use crate::session::Protocol;
 
 /// Body of a request for a moment.
 #[derive(Debug, Deserialize)]
@@ -42,9 +42,12 @@ pub(super) async fn channels(
     State(app): State<App>,
     headers: HeaderMap,
 ) -> Result<Json<Channels>, Problem> {
-    bearer(&headers, app.token_of(Protocol::Whep))?;
+    let pass = allow(&app, &headers, Need::List)?;
     let mut channels = Vec::new();
-    for (_, handle) in app.channels.all() {
+    for (name, handle) in app.channels.all() {
+        if !pass.scope.covers(&name) {
+            continue;
+        }
         // A channel that ends meanwhile is no error of this request.
         if let Ok(view) = handle.ask(Message::Look).await {
             channels.push(view);
@@ -59,7 +62,7 @@ pub(super) async fn channel(
     name: ChannelName,
     headers: HeaderMap,
 ) -> Result<Json<ChannelView>, Problem> {
-    bearer(&headers, app.token_of(Protocol::Whep))?;
+    allow(&app, &headers, Need::Look(&name.0))?;
     Ok(Json(known(&app, &name)?.ask(Message::Look).await?))
 }
 
@@ -70,7 +73,7 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<MomentView>), Problem> {
-    bearer(&headers, app.control_token())?;
+    allow(&app, &headers, Need::Control)?;
     let wanted: NewMoment = json(&app, &headers, body, false).await?;
     let channel = known(&app, &name)?;
     let duration = wanted.duration_s.map(seconds).transpose()?;
@@ -91,8 +94,10 @@ pub(super) async fn moment(
     PathOf(id): PathOf<String>,
     headers: HeaderMap,
 ) -> Result<Json<MomentView>, Problem> {
-    bearer(&headers, app.token_of(Protocol::Whep))?;
-    Ok(Json(find(&app, &id).await?.1))
+    allow(&app, &headers, Need::List)?;
+    let (_, view) = find(&app, &id).await?;
+    allow(&app, &headers, Need::Look(&view.channel))?;
+    Ok(Json(view))
 }
 
 /// `POST /v1/moments/{id}/stop`.
@@ -101,7 +106,7 @@ pub(super) async fn stop(
     PathOf(id): PathOf<String>,
     headers: HeaderMap,
 ) -> Result<Json<MomentView>, Problem> {
-    bearer(&headers, app.control_token())?;
+    allow(&app, &headers, Need::Control)?;
     let (channel, _) = find(&app, &id).await?;
     Ok(Json(channel.ask(|reply| Message::Stop(id, reply)).await??))
 }
@@ -113,7 +118,7 @@ pub(super) async fn warm(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    bearer(&headers, app.control_token())?;
+    allow(&app, &headers, Need::Control)?;
     let wanted: WarmUp = json(&app, &headers, body, true).await?;
     let pipeline = known(&app, &name)?
         .ask(|reply| Message::Warm(wanted.pipeline, reply))
@@ -127,7 +132,7 @@ pub(super) async fn cool(
     name: ChannelName,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    bearer(&headers, app.control_token())?;
+    allow(&app, &headers, Need::Control)?;
     let pipeline = known(&app, &name)?.ask(Message::Cool).await?;
     Ok(accepted(&pipeline))
 }

@@ -12,10 +12,10 @@ use serde::Deserialize;
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::App;
-use super::extract::{ChannelName, bearer};
+use super::extract::{ChannelName, allow};
 use super::problem::Problem;
+use crate::auth::Need;
 use crate::channel::{Entry, Message, Opener};
-use crate::session::Protocol;
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection.
 const PING: Duration = Duration::from_secs(15);
@@ -34,7 +34,7 @@ pub(super) async fn follow(
     query: Result<Query<Resume>, axum::extract::rejection::QueryRejection>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
-    bearer(&headers, app.token_of(Protocol::Whep))?;
+    allow(&app, &headers, Need::Look(&name.0))?;
     let open = Open::new(&app)?;
     let after = last_event_id(&headers).or_else(|| query.ok().and_then(|Query(q)| q.last_event_id));
     let channel = app.channels.open(&name.0, Opener::Viewer)?;

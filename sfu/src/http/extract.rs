@@ -1,14 +1,16 @@
 //! What requests carry, checked: channel names, content types, bounded bodies, tokens.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use axum::body::Body;
 use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
-use reverie_config::Secret;
 use serde::de::DeserializeOwned;
 
 use super::App;
 use super::problem::Problem;
+use crate::auth::{Need, Pass};
 
 /// A body that takes longer is given up.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -111,21 +113,34 @@ pub(super) async fn json<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|e| Problem::Json(e.to_string()))
 }
 
-/// Checks the bearer token of a request against the one that is configured; without one the door is open
-/// (the configuration allows that only on the loopback, or for watching if the operator says so).
-pub(super) fn bearer(headers: &HeaderMap, wanted: Option<&Secret>) -> Result<(), Problem> {
-    let Some(wanted) = wanted else { return Ok(()) };
-    let value = headers.get(header::AUTHORIZATION).ok_or(Problem::NoToken)?;
-    let value = value.to_str().map_err(|_| Problem::WrongToken)?;
-    let (scheme, token) = value.split_once(' ').ok_or(Problem::NoToken)?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(Problem::NoToken);
-    }
-    if wanted.matches(token.trim()) {
-        Ok(())
-    } else {
-        Err(Problem::WrongToken)
-    }
+/// Checks the bearer token of a request against what it wants to do; a door that no token guards is open (the configuration
+/// allows that only on the loopback, or for watching if the operator says so).
+pub(super) fn allow(app: &App, headers: &HeaderMap, need: Need<'_>) -> Result<Pass, Problem> {
+    let pass = app.auth.check(need, bearer(headers), now_s());
+    pass.map_err(|denied| {
+        let refusals = &app.shared.metrics.auth_refusals;
+        refusals.with_label_values(&[denied.name()]).inc();
+        denied.into()
+    })
+}
+
+/// Whether the request could do that, without counting it as refused when not.
+pub(super) fn is_trusted(app: &App, headers: &HeaderMap, need: Need<'_>) -> bool {
+    app.auth.check(need, bearer(headers), now_s()).is_ok()
+}
+
+/// Unix time.
+fn now_s() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
+
+/// The token of the header `Authorization` (RFC 6750, section 2.1).
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use axum::response::IntoResponse;
 use serde_json::{Value, json};
 
 use super::App;
-use super::extract::bearer;
+use super::extract::allow;
 use super::problem::Problem;
+use crate::auth::Need;
 
 /// The process runs.
 pub(super) async fn alive() -> Json<Value> {
@@ -42,7 +43,7 @@ pub(super) async fn metrics(
     State(app): State<App>,
     headers: HeaderMap,
 ) -> Result<impl IntoResponse, Problem> {
-    bearer(&headers, app.shared.config.auth.metrics_token.as_ref())?;
+    allow(&app, &headers, Need::Metrics)?;
     Ok((
         [(
             header::CONTENT_TYPE,

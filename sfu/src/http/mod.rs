@@ -25,16 +25,16 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use futures_util::{Stream, StreamExt as _};
-use reverie_config::Secret;
 use tokio::sync::{Semaphore, watch};
 
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub(crate) use serve::serve;
 
+use crate::auth::{Auth, Need};
 use crate::channel::{Channels, Shared};
 use crate::session::Protocol;
-use extract::{PathOf, bearer};
+use extract::{PathOf, is_trusted};
 use limit::Limits;
 use problem::Problem;
 use signalling::SessionPath;
@@ -44,6 +44,7 @@ use signalling::SessionPath;
 pub(crate) struct App {
     pub(crate) shared: Arc<Shared>,
     pub(crate) channels: Channels,
+    auth: Arc<Auth>,
     event_streams: Arc<Semaphore>,
     next_shard: Arc<AtomicUsize>,
     limits: Arc<Limits>,
@@ -57,6 +58,7 @@ impl App {
         let event_streams = Arc::new(Semaphore::new(shared.config.http.max_event_streams));
         let limits = Arc::new(Limits::new(&shared.config.http));
         Self {
+            auth: Arc::new(Auth::new(&shared.config.auth)),
             shared,
             channels,
             event_streams,
@@ -73,20 +75,6 @@ impl App {
     /// Viewers are spread over the shards in turn.
     fn next_shard(&self) -> usize {
         self.next_shard.fetch_add(1, Ordering::Relaxed) % self.shared.shards.len()
-    }
-
-    /// The token that a protocol's requests need, if any.
-    fn token_of(&self, protocol: Protocol) -> Option<&Secret> {
-        let auth = &self.shared.config.auth;
-        match protocol {
-            Protocol::Whip => auth.publish_token.as_ref(),
-            Protocol::Whep if auth.public_watch => None,
-            Protocol::Whep => auth.watch_token.as_ref(),
-        }
-    }
-
-    fn control_token(&self) -> Option<&Secret> {
-        self.shared.config.auth.control_token.as_ref()
     }
 
     /// The stream, ended when the server stops.
@@ -137,6 +125,7 @@ pub(crate) fn public(app: App) -> Router {
         .layer(cors(&app))
         .layer(middleware::from_fn_with_state(app.clone(), describe))
         .layer(middleware::map_response(never_sniff))
+        .layer(middleware::map_response_with_state(hsts(&app), only_https))
         .layer(middleware::from_fn_with_state(app.clone(), measure))
         .with_state(app)
 }
@@ -194,6 +183,7 @@ const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 /// A path of WHIP or WHEP.
 struct Place {
     protocol: Protocol,
+    channel: String,
     session: bool,
 }
 
@@ -206,17 +196,29 @@ impl Place {
             "whep" => Protocol::Whep,
             _ => return None,
         };
+        let channel = parts.next()?.to_owned();
         let session = match parts.count() {
-            1 => false,
-            2 => true,
+            0 => false,
+            1 => true,
             _ => return None,
         };
-        Some(Self { protocol, session })
+        Some(Self {
+            protocol,
+            channel,
+            session,
+        })
+    }
+
+    fn need(&self) -> Need<'_> {
+        match self.protocol {
+            Protocol::Whip => Need::Publish(&self.channel),
+            Protocol::Whep => Need::Watch(&self.channel),
+        }
     }
 
     /// Whether a request may use the channel.
     fn is_open_to(&self, app: &App, headers: &HeaderMap) -> bool {
-        bearer(headers, app.token_of(self.protocol)).is_ok()
+        is_trusted(app, headers, self.need())
     }
 
     fn methods(&self) -> &'static str {
@@ -233,6 +235,23 @@ async fn never_sniff(mut response: Response) -> Response {
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),
     );
+    response
+}
+
+/// RFC 6797: what browsers are told to come back by, if they came by HTTPS and the operator says so.
+fn hsts(app: &App) -> Option<HeaderValue> {
+    let tls = &app.shared.config.http.tls;
+    let age = tls.hsts_max_age.as_secs();
+    let told = tls.cert.is_some() && age > 0;
+    told.then(|| HeaderValue::from_str(&format!("max-age={age}")).ok())?
+}
+
+async fn only_https(State(hsts): State<Option<HeaderValue>>, mut response: Response) -> Response {
+    if let Some(age) = hsts {
+        response
+            .headers_mut()
+            .insert(header::STRICT_TRANSPORT_SECURITY, age);
+    }
     response
 }
 

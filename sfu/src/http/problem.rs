@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use crate::auth::{Denied, Fault};
 use crate::channel::{Busy, Full, Refused};
 use crate::engine::negotiate::Rejected;
 use crate::session::Entropy;
@@ -23,17 +24,33 @@ pub(crate) enum Problem {
     UnknownMoment(String),
     NoSuchPath,
     Method,
-    MediaType { got: String, accepted: &'static str },
-    TooLarge { limit: usize },
+    MediaType {
+        got: String,
+        accepted: &'static str,
+    },
+    TooLarge {
+        limit: usize,
+    },
     Unreadable(String),
     Sdp(Rejected),
     Fragment(String),
     IceRestart,
-    Precondition { current: String },
+    Precondition {
+        current: String,
+    },
     NobodyPublishes(String),
     Track(String),
     NoToken,
-    WrongToken,
+    BadToken(Fault),
+    /// The token is for something else: what it is for, and what was needed.
+    Elsewhere {
+        has: String,
+        needs: String,
+    },
+    /// The session was begun with another credential.
+    OtherHolder,
+    /// Somebody with another credential publishes on the channel.
+    Taken(String),
     Json(String),
     SlowBody,
     Moment(reverie_moments::Refused),
@@ -144,10 +161,23 @@ impl Problem {
                 "no credentials",
                 "send Authorization: Bearer <token>".to_owned(),
             ),
-            Self::WrongToken => (
+            Self::BadToken(fault) => (S::UNAUTHORIZED, "bad credentials", fault.to_string()),
+            Self::Elsewhere { has, needs } => (
                 S::FORBIDDEN,
                 "wrong credentials",
-                "the token is not valid for this".to_owned(),
+                format!("the token is for {has}; this needs one for {needs}"),
+            ),
+            Self::OtherHolder => (
+                S::FORBIDDEN,
+                "wrong credentials",
+                "the session was begun with another token".to_owned(),
+            ),
+            Self::Taken(name) => (
+                S::CONFLICT,
+                "somebody else publishes",
+                format!(
+                    "channel {name:?} has a publisher with another token; it is free once that one has ended or was silent for a while"
+                ),
             ),
             Self::SlowBody => (
                 S::REQUEST_TIMEOUT,
@@ -183,6 +213,21 @@ impl Problem {
                 format!("ask again in {} s", whole_seconds(*wait)),
             ),
         }
+    }
+
+    /// RFC 6750, section 3: a request without a token is told nothing more.
+    fn challenge(&self) -> HeaderValue {
+        let error = match self {
+            Self::BadToken(fault) => {
+                format!(", error=\"invalid_token\", error_description=\"{fault}\"")
+            }
+            Self::Elsewhere { .. } | Self::OtherHolder => {
+                ", error=\"insufficient_scope\"".to_owned()
+            }
+            _ => String::new(),
+        };
+        HeaderValue::from_str(&format!("Bearer realm=\"reverie\"{error}"))
+            .expect("faults are constants of printable ASCII")
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -229,14 +274,11 @@ impl IntoResponse for Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        match self {
-            Self::NoToken | Self::WrongToken => {
-                headers.insert(
-                    header::WWW_AUTHENTICATE,
-                    HeaderValue::from_static("Bearer realm=\"reverie\""),
-                );
+        match &self {
+            Self::NoToken | Self::BadToken(_) | Self::Elsewhere { .. } | Self::OtherHolder => {
+                headers.insert(header::WWW_AUTHENTICATE, self.challenge());
             }
-            Self::Busy(_) | Self::Draining | Self::NobodyPublishes(_) => {
+            Self::Busy(_) | Self::Draining | Self::NobodyPublishes(_) | Self::Taken(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
             }
             Self::TooMany { wait } => {
@@ -245,6 +287,16 @@ impl IntoResponse for Problem {
             _ => {}
         }
         response
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NoToken => Self::NoToken,
+            Denied::Invalid(fault) => Self::BadToken(fault),
+            Denied::Elsewhere { has, needs } => Self::Elsewhere { has, needs },
+        }
     }
 }
 

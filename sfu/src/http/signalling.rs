@@ -9,10 +9,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::App;
-use super::extract::{ChannelName, bearer, content_type, text};
+use super::extract::{ChannelName, allow, content_type, text};
 use super::links;
 use super::problem::Problem;
-use crate::channel::{Handle, Joined, Message, Opener};
+use crate::auth::Need;
+use crate::channel::{Claim, Handle, Joined, Message, Opener};
 use crate::engine::negotiate::{self, Side};
 use crate::engine::packet::{Kind, Track};
 use crate::engine::sdp::{self, Fragment, Summary};
@@ -65,17 +66,29 @@ async fn publish_inner(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    bearer(headers, app.token_of(Protocol::Whip))?;
+    let pass = allow(app, headers, Need::Publish(wanted(&name)))?;
     let ChannelName(name) = name?;
     let offer = offer(app, headers, body).await?;
     let channel = app.channels.open(&name, Opener::Publisher)?;
-    let ticket = channel.ask(Message::Publish).await?;
+    let ticket = channel
+        .ask(|reply| Message::Publish(pass.holder, reply))
+        .await?
+        .ok_or_else(|| Problem::Taken(name.clone()))?;
     let side = Side::Publish {
         generation: ticket.generation,
         epoch: ticket.epoch,
     };
     let home = channel.home;
-    accept(app, &name, &channel, home, Protocol::Whip, side, &offer)
+    accept(
+        app,
+        &name,
+        &channel,
+        home,
+        Protocol::Whip,
+        side,
+        ticket.claim,
+        &offer,
+    )
 }
 
 /// `POST /whep/{channel}`.
@@ -99,7 +112,7 @@ async fn watch_inner(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    bearer(headers, app.token_of(Protocol::Whep))?;
+    let pass = allow(app, headers, Need::Watch(wanted(&name)))?;
     let ChannelName(name) = name?;
     let track = query.track()?;
     let offer = offer(app, headers, body).await?;
@@ -123,6 +136,7 @@ async fn watch_inner(
         shard,
         Protocol::Whep,
         Side::Watch(track),
+        Claim::new(pass.holder),
         &offer,
     )
 }
@@ -147,6 +161,11 @@ async fn offer(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Pro
     }
 }
 
+/// The channel that a token must be for; one without a legal name is none's, and refused after the token.
+fn wanted(name: &Result<ChannelName, Problem>) -> &str {
+    name.as_ref().map_or("", |ChannelName(name)| name)
+}
+
 /// Negotiates, hands the peer to its shard, and makes the session's URL.
 fn accept(
     app: &App,
@@ -155,6 +174,7 @@ fn accept(
     shard: usize,
     protocol: Protocol,
     side: Side,
+    claim: Claim,
     offer: &str,
 ) -> Result<Response, Problem> {
     let sessions = &app.shared.sessions;
@@ -166,6 +186,7 @@ fn accept(
     let session = Session {
         protocol,
         channel: name.to_owned(),
+        holder: claim.holder().clone(),
         peer: id,
         shard,
         etag: etag.clone(),
@@ -182,7 +203,7 @@ fn accept(
         video: has(Kind::Video),
     };
     let handed = channel
-        .tell(Message::Joined(joined))
+        .tell(Message::Joined(joined, claim))
         .map_err(Problem::from)
         .and_then(|()| Ok(target.handle.send(Command::Add(Box::new(peer)))?));
     if let Err(problem) = handed {
@@ -289,16 +310,23 @@ pub(super) fn find(
     path: &SessionPath,
     headers: &HeaderMap,
 ) -> Result<Session, Problem> {
-    bearer(headers, app.token_of(protocol))?;
+    let need = match protocol {
+        Protocol::Whip => Need::Publish(&path.channel),
+        Protocol::Whep => Need::Watch(&path.channel),
+    };
+    let pass = allow(app, headers, need)?;
     let session = app
         .shared
         .sessions
         .find(&path.session)
         .ok_or(Problem::UnknownSession)?;
-    if session.protocol == protocol && session.channel == path.channel {
+    if session.protocol != protocol || session.channel != path.channel {
+        return Err(Problem::UnknownSession);
+    }
+    if session.holder == pass.holder {
         Ok(session)
     } else {
-        Err(Problem::UnknownSession)
+        Err(Problem::OtherHolder)
     }
 }
 

@@ -7,6 +7,7 @@ mod sessions;
 mod staging;
 
 use std::collections::HashMap;
+use std::sync::Weak;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reverie_moments as moments;
@@ -18,7 +19,8 @@ use super::director::{Director, Input};
 use super::events::Log;
 use super::pipe::Pipe;
 use super::registry::Channels;
-use super::{ChannelView, Joined, Message, MomentView, PipelineView, Ticket};
+use super::{ChannelView, Claim, Joined, Message, MomentView, PipelineView};
+use crate::auth::Holder;
 use crate::engine::Stats;
 use crate::engine::ids::{PeerId, StreamId};
 use crate::session::Protocol;
@@ -52,6 +54,7 @@ pub(super) fn spawn(
         next_unit: 0,
         peers: HashMap::new(),
         publisher: None,
+        claims: Vec::new(),
         live: false,
         generation: 0,
         epoch: Instant::now(),
@@ -73,6 +76,7 @@ pub(super) fn spawn(
 
 struct Peer {
     joined: Joined,
+    _claim: Claim,
     connected: Option<Instant>,
     stats: Stats,
 }
@@ -94,6 +98,8 @@ struct Task {
     next_unit: u64,
     peers: HashMap<PeerId, Peer>,
     publisher: Option<PeerId>,
+    /// Of publishers that negotiate, connect or are connected.
+    claims: Vec<Weak<Holder>>,
     live: bool,
     generation: u32,
     /// Zero of the channel's media time line.
@@ -152,19 +158,14 @@ impl Task {
     fn message(&mut self, message: Message) {
         match message {
             Message::Engine(event) => self.engine(event),
-            Message::Publish(reply) => {
-                self.generation += 1;
-                let _ = reply.send(Ticket {
-                    generation: self.generation,
-                    epoch: self.epoch,
-                });
-            }
+            Message::Publish(holder, reply) => drop(reply.send(self.ticket(holder))),
             Message::IsLive(reply) => drop(reply.send(self.live)),
-            Message::Joined(joined) => {
+            Message::Joined(joined, claim) => {
                 self.peers.insert(
                     joined.peer,
                     Peer {
                         joined,
+                        _claim: claim,
                         connected: None,
                         stats: Stats::default(),
                     },

@@ -1,12 +1,15 @@
 //! What the channel hears of its sessions: connected, live, gone, and how they fare.
 
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use reverie_moments as moments;
 use serde_json::json;
 
 use super::super::director::Input;
+use super::super::{Claim, Ticket};
 use super::Task;
+use crate::auth::Holder;
 use crate::engine::ids::PeerId;
 use crate::engine::{Event, Stats};
 use crate::session::Protocol;
@@ -34,6 +37,29 @@ impl Task {
             Event::Stats(peer, stats) => self.stats(peer, stats),
             Event::NothingHeard(peer) => self.nothing_heard(peer),
         }
+    }
+
+    /// Lets a publisher in, unless one with another credential is there or on its way. The same one takes over at once:
+    /// its old session ends when the new one connects.
+    pub(super) fn ticket(&mut self, holder: Holder) -> Option<Ticket> {
+        self.claims.retain(|claim| claim.strong_count() > 0);
+        let taken = self
+            .claims
+            .iter()
+            .filter_map(Weak::upgrade)
+            .any(|claim| *claim != holder);
+        if taken {
+            tracing::info!(channel = %self.name, "a publisher with another token was refused");
+            return None;
+        }
+        let claim = Claim::new(holder);
+        self.claims.push(Arc::downgrade(&claim.0));
+        self.generation += 1;
+        Some(Ticket {
+            claim,
+            generation: self.generation,
+            epoch: self.epoch,
+        })
     }
 
     pub(super) fn connected(&mut self, id: PeerId, took: Duration) {
