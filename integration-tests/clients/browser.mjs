@@ -1,7 +1,10 @@
 #!/usr/bin/env node
 // A real Chromium, driven over stdin and stdout: one JSON command per line in, one JSON event per line out.
 //
-//   browser.mjs [--mdns]     --mdns: host candidates carry .local names, as for a page without a camera
+//   browser.mjs [--mdns] [--any-certificate]
+//
+//     --mdns              host candidates carry .local names, as for a page without a camera
+//     --any-certificate   HTTPS works with certificates that nobody has vouched for
 //
 // The first event is `ready`. Each command {"id", "cmd", ...} is answered by {"event": "reply", "id",
 // "ok", "value" | "error"}. It ends on {"cmd": "close"}, a line `stop`, the end of stdin or SIGTERM,
@@ -39,6 +42,7 @@ const pages = new Map();
 const profile = mkdtempSync(join(tmpdir(), 'reverie-chromium-'));
 
 const hidesAddresses = process.argv.includes('--mdns');
+const trusting = process.argv.includes('--any-certificate') ? ['--ignore-certificate-errors'] : [];
 const browser = await puppeteer.launch({
   executablePath: executable(),
   headless: true,
@@ -47,7 +51,7 @@ const browser = await puppeteer.launch({
   handleSIGINT: false,
   handleSIGTERM: false,
   handleSIGHUP: false,
-  args: hidesAddresses ? FLAGS : [...FLAGS, '--disable-features=WebRtcHideLocalIpsWithMdns'],
+  args: [...FLAGS, ...trusting, ...(hidesAddresses ? [] : ['--disable-features=WebRtcHideLocalIpsWithMdns'])],
 });
 const root = /** @type {number} */ (browser.process()?.pid);
 

@@ -54,15 +54,34 @@ impl Client {
         )
     }
 
+    /// Starts the aiortc publisher with a bearer token.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::aiortc_watch`].
+    pub fn aiortc_publish_as(url: &str, token: &str) -> Result<Self> {
+        let options = ["--url", url, "--token", token, "--size", "640x360"];
+        Self::python("aiortc_publish.py", &options)
+    }
+
     /// Starts a headless Chromium without pages.
     ///
     /// # Errors
     ///
     /// If it does not start.
     pub async fn chromium() -> Result<Self> {
+        Self::chromium_with(&[]).await
+    }
+
+    /// Starts a headless Chromium with options of `browser.mjs`.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn chromium_with(options: &[&str]) -> Result<Self> {
         let script = root().join("integration-tests/clients/browser.mjs");
         let mut command = Command::new("node");
-        command.arg(script);
+        command.arg(script).args(options);
         let mut browser = Self::start("chromium", command)?;
         browser
             .wait_for("the browser to start", |line| line["event"] == "ready")

@@ -5,5 +5,6 @@
 pub mod client;
 pub mod frames;
 pub mod http;
+pub mod secure;
 pub mod server;
 pub mod stages;

@@ -1,5 +1,6 @@
 //! The product's own server in this process, on free ports.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -53,6 +54,12 @@ impl TestServer {
         Ok(Self {
             running: Server::start_with(config, stages::with_faults()).await?,
         })
+    }
+
+    /// The address of its HTTP.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        self.running.http
     }
 
     /// The URL of a path.
@@ -199,6 +206,28 @@ pub struct Binary {
     child: tokio::process::Child,
     /// Its HTTP address.
     pub http: String,
+    /// Its metrics address.
+    pub metrics: String,
+}
+
+/// The product's own binary, built beside this test.
+///
+/// # Errors
+///
+/// If it was not built.
+pub fn binary() -> Result<PathBuf> {
+    let tests = std::env::current_exe()?;
+    let binary = tests
+        .ancestors()
+        .nth(2)
+        .context("a target folder")?
+        .join("reverie");
+    ensure!(
+        binary.exists(),
+        "{} is missing; run cargo build --workspace",
+        binary.display()
+    );
+    Ok(binary)
 }
 
 impl Binary {
@@ -208,24 +237,23 @@ impl Binary {
     ///
     /// If it was not built or does not say that it is ready.
     pub async fn start() -> Result<Self> {
-        let tests = std::env::current_exe()?;
-        let binary = tests
-            .ancestors()
-            .nth(2)
-            .context("a target folder")?
-            .join("reverie");
-        ensure!(
-            binary.exists(),
-            "{} is missing; run cargo build --workspace",
-            binary.display()
-        );
-        let mut child = tokio::process::Command::new(binary)
+        Self::start_with(&[]).await
+    }
+
+    /// Starts it with more variables.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::start`].
+    pub async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
+        let mut child = tokio::process::Command::new(binary()?)
             .args(["serve", "--print-ready"])
             .envs([
                 ("REVERIE__HTTP__LISTEN", "127.0.0.1:0"),
                 ("REVERIE__METRICS__LISTEN", "127.0.0.1:0"),
                 ("REVERIE__MEDIA__LISTEN", "0.0.0.0:0"),
             ])
+            .envs(variables.iter().copied())
             .stdout(std::process::Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
@@ -236,7 +264,46 @@ impl Binary {
             .context("a ready line")?;
         let ready: Value = serde_json::from_str(&line)?;
         let http = ready["http"].as_str().context("an address")?.to_owned();
-        Ok(Self { child, http })
+        let metrics = ready["metrics"].as_str().context("an address")?.to_owned();
+        Ok(Self {
+            child,
+            http,
+            metrics,
+        })
+    }
+
+    /// Waits until a line of `/metrics` begins so.
+    ///
+    /// # Errors
+    ///
+    /// After [`PATIENCE`].
+    pub async fn metric_line(&self, begin: &str) -> Result<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let text = http::get(&format!("http://{}/metrics", self.metrics))
+                .await?
+                .body;
+            if let Some(line) = text.lines().find(|l| l.starts_with(begin)) {
+                return Ok(line.to_owned());
+            }
+            ensure!(Instant::now() < deadline, "there is no {begin}: {text}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Sends a signal such as `HUP`.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub async fn signal(&self, name: &str) -> Result<()> {
+        let pid = self.child.id().context("it runs")?.to_string();
+        let sent = tokio::process::Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status()
+            .await?;
+        ensure!(sent.success(), "kill -{name} failed");
+        Ok(())
     }
 
     /// Sends SIGTERM and waits for the exit code.
@@ -245,11 +312,7 @@ impl Binary {
     ///
     /// If it does not end.
     pub async fn terminate(mut self) -> Result<Option<i32>> {
-        let pid = self.child.id().context("it runs")?.to_string();
-        tokio::process::Command::new("kill")
-            .args(["-TERM", &pid])
-            .status()
-            .await?;
+        self.signal("TERM").await?;
         let status = tokio::time::timeout(PATIENCE, self.child.wait())
             .await
             .context("it did not end")??;

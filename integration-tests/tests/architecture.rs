@@ -28,7 +28,7 @@ const MAY_KNOW: [(&str, &[&str]); 5] = [
 ];
 
 /// Word, and the only places where it may stand in source code.
-const ONLY_IN: [(&str, &[&str]); 9] = [
+const ONLY_IN: [(&str, &[&str]); 13] = [
     ("tch", &["diffusion/"]),
     ("openh264", &["transcoder/"]),
     ("openh264_sys2", &["transcoder/"]),
@@ -41,6 +41,10 @@ const ONLY_IN: [(&str, &[&str]); 9] = [
     ("hyper", &["sfu/src/http/", "integration-tests/"]),
     ("prometheus", &["sfu/src/metrics.rs"]),
     ("mio", &["sfu/src/shard/"]),
+    ("jsonwebtoken", &["sfu/src/auth/"]),
+    ("rustls", &["sfu/src/tls/", "integration-tests/"]),
+    ("tokio_rustls", &["sfu/src/tls/", "integration-tests/"]),
+    ("rcgen", &["sfu/src/tls/"]),
 ];
 
 /// Places that are pure: no runtime, no thread, no clock.

@@ -1,7 +1,9 @@
 //! The running server against real browsers and WebRTC clients.
 
 mod conformance;
+mod auth;
 mod http;
+mod https;
 mod joining;
 mod moment;
 mod pages;

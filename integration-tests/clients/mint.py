@@ -1,0 +1,118 @@
+"""Makes and reads JWTs with nothing but hashlib, hmac and cryptography's RSA: not the library that the server uses.
+
+    mint.py abuse --key KEY       one JSON object: the name of what is wrong with a token -> the token
+    mint.py read --key KEY TOKEN  checks the signature and prints header and claims
+
+`good` among the first is a token for publishing on channel "show" with nothing wrong.
+"""
+
+import argparse
+import base64
+import hashlib
+import hmac
+import json
+import time
+
+
+def b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def part(value: object) -> str:
+    return b64(json.dumps(value).encode())
+
+
+def unpart(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+def sign(key: str, signed: str, digest: str = "sha256") -> str:
+    return b64(hmac.new(key.encode(), signed.encode(), getattr(hashlib, digest)).digest())
+
+
+def token(key: str, claims: dict, header: dict | None = None, digest: str = "sha256") -> str:
+    signed = f"{part(header or {'alg': 'HS256', 'typ': 'JWT'})}.{part(claims)}"
+    return f"{signed}.{sign(key, signed, digest)}"
+
+
+def rs256(claims: dict) -> str:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+
+    signed = f"{part({'alg': 'RS256', 'typ': 'JWT'})}.{part(claims)}"
+    private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    return f"{signed}.{b64(private.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+
+
+def abuse(key: str) -> dict[str, str]:
+    now = int(time.time())
+    good = {
+        "iss": "reverie",
+        "aud": "reverie-media",
+        "role": "publish",
+        "channel": "show",
+        "iat": now,
+        "exp": now + 600,
+        "jti": "00",
+    }
+
+    def without(name: str) -> dict:
+        return {claim: value for claim, value in good.items() if claim != name}
+
+    whole = token(key, good)
+    head, body, signature = whole.split(".")
+    return {
+        "good": whole,
+        "other audience among ours": token(key, good | {"aud": ["x", "reverie-media"]}),
+        "alg none": f"{part({'alg': 'none'})}.{body}.",
+        "alg none, signed": token(key, good, {"alg": "none", "typ": "JWT"}),
+        "alg RS256 signed by RSA": rs256(good),
+        "alg RS256 signed by HMAC": token(key, good, {"alg": "RS256", "typ": "JWT"}),
+        "alg HS512": token(key, good, {"alg": "HS512", "typ": "JWT"}, "sha512"),
+        "another key": token("another-key-another-key-another!", good),
+        "empty key": token("", good),
+        "empty signature": f"{head}.{body}.",
+        "short signature": f"{head}.{body}.{signature[:-4]}",
+        "changed claims": f"{head}.{part(good | {'channel': '*'})}.{signature}",
+        "expired": token(key, good | {"iat": now - 700, "exp": now - 100}),
+        "not yet": token(key, good | {"nbf": now + 300}),
+        "no exp": token(key, without("exp")),
+        "exp is text": token(key, good | {"exp": "tomorrow"}),
+        "exp is negative": token(key, good | {"exp": -1}),
+        "no aud": token(key, without("aud")),
+        "other aud": token(key, good | {"aud": "another-service"}),
+        "no iss": token(key, without("iss")),
+        "other iss": token(key, good | {"iss": "somebody"}),
+        "no role": token(key, without("role")),
+        "other role": token(key, good | {"role": "admin"}),
+        "no channel": token(key, without("channel")),
+        "illegal channel": token(key, good | {"channel": "../show"}),
+        "channel is a list": token(key, good | {"channel": ["show"]}),
+        "huge": token(key, good | {"pad": "x" * 6000}),
+        "two parts": f"{head}.{body}",
+        "four parts": f"{whole}.x",
+        "dots": "..",
+        "not base64": f"{head}.%%%.{signature}",
+        "claims are a list": token(key, [1, 2]),
+        "empty": "",
+    }
+
+
+def read(key: str, text: str) -> dict:
+    head, body, signature = text.split(".")
+    if not hmac.compare_digest(signature, sign(key, f"{head}.{body}")):
+        raise SystemExit("the signature is wrong")
+    return {"header": json.loads(unpart(head)), "claims": json.loads(unpart(body))}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["abuse", "read"])
+    parser.add_argument("--key", required=True)
+    parser.add_argument("token", nargs="?")
+    asked = parser.parse_args()
+    print(json.dumps(abuse(asked.key) if asked.what == "abuse" else read(asked.key, asked.token)))
+
+
+if __name__ == "__main__":
+    main()
