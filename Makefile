@@ -24,9 +24,11 @@ help: ## List the habits
 setup: ## Install everything the habits need
 	@scripts/setup test
 
-run: ## Run the server on its default configuration
+run: ## Run the server on its default configuration (TLS=self-signed: over HTTPS for other machines, with tokens)
 	@scripts/setup run
-	cargo run --release -p reverie-sfu --bin reverie -- serve
+	$(if $(filter-out self-signed,$(TLS)),$(error TLS=$(TLS) is not known; TLS=self-signed is))
+	cargo $(if $(TLS),build,run) --release -p reverie-sfu --bin reverie $(if $(TLS),,-- serve)
+	$(if $(TLS),@scripts/run-tls $(TARGET)/release/reverie)
 
 demo: ## Publish a clip, watch it through one moment, print a report (KEEP=1 leaves the server up)
 	@scripts/setup demo

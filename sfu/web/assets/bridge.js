@@ -25,7 +25,7 @@ const tokenForm = new TokenForm();
 /** Asks for a token when that is what an error is about. @param {unknown} error @param {Scope} scope @param {() => void} retry */
 function denied(error, scope, retry) {
   if (!(error instanceof ApiError) || !error.isDenied) return false;
-  tokenForm.ask(scope, retry);
+  tokenForm.ask(scope, retry, error);
   return true;
 }
 

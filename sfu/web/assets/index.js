@@ -69,16 +69,18 @@ async function refresh() {
   } catch (error) {
     say(words, messageOf(error));
     show(words, true);
-    if (error instanceof ApiError && error.isDenied) askToken();
+    if (error instanceof ApiError && error.isDenied) askToken(error);
   }
 }
 
-function askToken() {
+/** @param {ApiError} error */
+function askToken(error) {
   denied = true;
-  tokenForm.ask('watch', () => {
+  const retry = () => {
     denied = false;
     void refresh();
-  });
+  };
+  tokenForm.ask('watch', retry, error);
 }
 
 async function showVersion() {

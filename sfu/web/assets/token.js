@@ -15,6 +15,19 @@ export function tokenInFragment(hash) {
   return token ? token.replaceAll(' ', '+') : null;
 }
 
+/**
+ * The tokens of a fragment such as `#publish=abc&watch=def`, by scope; empty when it names none.
+ * @param {string} hash
+ * @returns {Array<[Scope, string]>}
+ */
+export function scopedInFragment(hash) {
+  const named = new URLSearchParams(hash.replace(/^#/, ''));
+  return SCOPES.flatMap((scope) => {
+    const token = named.get(scope);
+    return token ? [/** @type {[Scope, string]} */ ([scope, token.replaceAll(' ', '+')])] : [];
+  });
+}
+
 /** Tokens by scope, with one that serves every scope without its own. */
 export class Tokens {
   #storage;
@@ -89,10 +102,11 @@ function sessionStore() {
 /** The tokens of this tab. */
 export const tokens = new Tokens(sessionStore());
 
-/** Moves a token from the address bar into the store. Call it before the first request. */
+/** Moves the tokens of the address bar into the store. Call it before the first request. */
 export function adoptTokenFromAddress() {
-  const token = tokenInFragment(location.hash);
-  if (token === null) return;
-  tokens.replaceAll(token);
+  const [token, scoped] = [tokenInFragment(location.hash), scopedInFragment(location.hash)];
+  if (token === null && scoped.length === 0) return;
+  if (token !== null) tokens.replaceAll(token);
+  for (const [scope, own] of scoped) tokens.set(scope, own);
   history.replaceState(null, '', location.pathname + location.search);
 }

@@ -4,15 +4,9 @@
 
 import { tokens } from './token.js';
 import { byId, say, show } from './ui.js';
+import { tokenWords } from './words.js';
 
 /** @typedef {import('./token.js').Scope} Scope */
-
-/** @type {Record<Scope, string>} */
-const PURPOSE = {
-  publish: 'Publishing on this channel needs a token.',
-  watch: 'Watching this channel needs a token.',
-  control: 'Changing the picture of this channel needs a token.',
-};
 
 /** One form for the page; asks for one scope at a time. */
 export class TokenForm {
@@ -21,6 +15,8 @@ export class TokenForm {
   #words = byId('token-words', HTMLElement);
   /** @type {Map<Scope, Array<() => void>>} */
   #waiting = new Map();
+  /** What the server said to the last token of a scope. @type {Map<Scope, { status: number, message: string }>} */
+  #refusals = new Map();
 
   constructor() {
     this.#form.addEventListener('submit', (event) => {
@@ -33,8 +29,10 @@ export class TokenForm {
    * Asks for a token; `retry` runs once one has been given.
    * @param {Scope} scope
    * @param {() => void} retry
+   * @param {{ status: number, message: string } | null} [refusal] the server's answer, where it is at hand
    */
-  ask(scope, retry) {
+  ask(scope, retry, refusal = null) {
+    if (refusal) this.#refusals.set(scope, refusal);
     this.#waiting.set(scope, [...(this.#waiting.get(scope) ?? []), retry]);
     const wasHidden = this.#form.hidden;
     this.#update();
@@ -58,8 +56,8 @@ export class TokenForm {
     const asked = this.#asked();
     show(this.#form, asked !== undefined);
     if (asked === undefined) return;
-    const refused = tokens.get(asked) === null ? '' : ' The one given was refused.';
-    say(this.#words, PURPOSE[asked] + refused);
+    const refusal = tokens.get(asked) === null ? null : (this.#refusals.get(asked) ?? null);
+    say(this.#words, tokenWords(asked, refusal));
   }
 
   #asked() {

@@ -25,12 +25,12 @@ const link = new Link({
     if (phase === 'live') void player.start();
     render();
   },
-  denied: () => tokenForm.ask('watch', () => link.start()),
+  denied: (error) => tokenForm.ask('watch', () => link.start(), error),
 });
 
 const feed = new Feed(channel, {
   changed: () => render(),
-  denied: () => tokenForm.ask('watch', () => feed.start()),
+  denied: (error) => tokenForm.ask('watch', () => feed.start(), error),
 });
 const moments = new WatchMoments(channel, feed, (retry) => tokenForm.ask('control', retry));
 const sampler = new Sampler(() => link.pc, inbound);

@@ -6,6 +6,25 @@
 /** @typedef {import('./api.js').Pipeline} Pipeline */
 /** @typedef {import('./link.js').LinkState} LinkState */
 
+/** @type {Record<import('./token.js').Scope, string>} */
+const PURPOSE = {
+  publish: 'Publishing on this channel needs a token.',
+  watch: 'Watching this channel needs a token.',
+  control: 'Changing the picture of this channel needs a token.',
+};
+
+/**
+ * What stands above the field for a token.
+ * @param {import('./token.js').Scope} scope
+ * @param {{ status: number, message: string } | null} refusal the server's answer to the token that was sent, null when none was
+ */
+export function tokenWords(scope, refusal) {
+  if (refusal === null) return PURPOSE[scope];
+  // 401: no token like it opens anything; 403: it opens something else, and the server says what.
+  const told = refusal.status === 403 ? 'is for something else' : 'was refused';
+  return `${PURPOSE[scope]} The one given ${told}: ${refusal.message}.`;
+}
+
 /** The chip of a connection. @param {LinkState} state @param {number} now milliseconds since 1970 */
 export function linkWords({ phase, retryAt }, now) {
   if (phase !== 'reconnecting') return phase;

@@ -168,6 +168,7 @@ test('a publisher yields to another one at first, but takes its own place back a
   link.start();
   await settle();
   assert.equal(link.state.phase, 'failed');
+  assert.equal(link.state.reason, 'somebody else publishes here', 'in the words of the server');
 
   link.start();
   await settle();

@@ -5,8 +5,8 @@ import { errorFrom } from '../assets/api.js';
 import { ServerClock } from '../assets/clock.js';
 import { h264First, startingAt } from '../assets/codecs.js';
 import { channelFromPath, isChannel } from '../assets/route.js';
-import { Tokens, tokenInFragment } from '../assets/token.js';
-import { linkWords, momentWords, promptLength, secondsUntil } from '../assets/words.js';
+import { Tokens, scopedInFragment, tokenInFragment } from '../assets/token.js';
+import { linkWords, momentWords, promptLength, secondsUntil, tokenWords } from '../assets/words.js';
 
 test('a channel name is 1 to 64 letters, digits, dashes and underscores', () => {
   assert.ok(isChannel('a') && isChannel('A-b_9') && isChannel('x'.repeat(64)));
@@ -55,6 +55,20 @@ test('a token is read from the fragment, plus signs included', () => {
   assert.equal(tokenInFragment('#x=1&token=t'), 't');
   assert.equal(tokenInFragment('#token='), null);
   assert.equal(tokenInFragment(''), null);
+});
+
+test('a fragment may name a token for each scope', () => {
+  assert.deepEqual(scopedInFragment('#publish=a.b-c&watch=d+e&other=f'), [['publish', 'a.b-c'], ['watch', 'd+e']]);
+  assert.deepEqual(scopedInFragment('#token=x&publish='), []);
+});
+
+test('a refused token is explained: unknown or expired, or good for something else', async () => {
+  const answer = (/** @type {number} */ status, /** @type {string} */ detail) => errorFrom(new Response(JSON.stringify({ detail }), { status }));
+  assert.equal(tokenWords('publish', null), 'Publishing on this channel needs a token.');
+  const expired = tokenWords('publish', await answer(401, 'the token has expired'));
+  assert.equal(expired, 'Publishing on this channel needs a token. The one given was refused: the token has expired.');
+  const elsewhere = tokenWords('watch', await answer(403, 'the token is for watching on channel "a"; this needs one for watching channel "b"'));
+  assert.match(elsewhere, /^Watching this channel needs a token\. The one given is for something else: .*channel "a"/);
 });
 
 test('the first token serves every scope; one that works is kept when another scope gets its own', () => {
