@@ -58,7 +58,9 @@ pub(crate) enum Problem {
     Busy(String),
     Draining,
     EventType(String),
-    TooMany { wait: Duration },
+    TooMany {
+        wait: Duration,
+    },
 }
 
 #[derive(Serialize)]
@@ -282,7 +284,7 @@ impl IntoResponse for Problem {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
             }
             Self::TooMany { wait } => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));
             }
             _ => {}
         }

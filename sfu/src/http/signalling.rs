@@ -79,16 +79,13 @@ async fn publish_inner(
         epoch: ticket.epoch,
     };
     let home = channel.home;
-    accept(
-        app,
-        &name,
-        &channel,
-        home,
-        Protocol::Whip,
+    let newcomer = Newcomer {
+        protocol: Protocol::Whip,
+        shard: home,
         side,
-        ticket.claim,
-        &offer,
-    )
+        claim: ticket.claim,
+    };
+    accept(app, &name, &channel, newcomer, &offer)
 }
 
 /// `POST /whep/{channel}`.
@@ -129,16 +126,13 @@ async fn watch_inner(
         channel
     };
     let shard = app.next_shard();
-    accept(
-        app,
-        &name,
-        &channel,
+    let newcomer = Newcomer {
+        protocol: Protocol::Whep,
         shard,
-        Protocol::Whep,
-        Side::Watch(track),
-        Claim::new(pass.holder),
-        &offer,
-    )
+        side: Side::Watch(track),
+        claim: Claim::new(pass.holder),
+    };
+    accept(app, &name, &channel, newcomer, &offer)
 }
 
 async fn offer(app: &App, headers: &HeaderMap, body: Body) -> Result<String, Problem> {
@@ -166,17 +160,28 @@ fn wanted(name: &Result<ChannelName, Problem>) -> &str {
     name.as_ref().map_or("", |ChannelName(name)| name)
 }
 
+/// Who comes, and to which shard.
+struct Newcomer {
+    protocol: Protocol,
+    shard: usize,
+    side: Side,
+    claim: Claim,
+}
+
 /// Negotiates, hands the peer to its shard, and makes the session's URL.
 fn accept(
     app: &App,
     name: &str,
     channel: &Handle,
-    shard: usize,
-    protocol: Protocol,
-    side: Side,
-    claim: Claim,
+    newcomer: Newcomer,
     offer: &str,
 ) -> Result<Response, Problem> {
+    let Newcomer {
+        protocol,
+        shard,
+        side,
+        claim,
+    } = newcomer;
     let sessions = &app.shared.sessions;
     let identity = sessions.identity(channel.stream)?;
     let id = identity.peer;
