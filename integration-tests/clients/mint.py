@@ -1,7 +1,7 @@
 """Makes and reads JWTs with nothing but hashlib, hmac and cryptography's RSA: not the library that the server uses.
 
     mint.py abuse --key KEY       one JSON object: the name of what is wrong with a token -> the token
-    mint.py read --key KEY TOKEN  checks the signature and prints header and claims
+    mint.py read TOKEN --key KEY  checks the signature and prints header and claims
 
 `good` among the first is a token for publishing on channel "show" with nothing wrong.
 """

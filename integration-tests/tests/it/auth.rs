@@ -303,7 +303,7 @@ async fn w15_another_library_reads_the_token_that_the_command_prints() -> Result
         "ada",
     ])
     .await?;
-    let read = python(&["read", "--key", KEY, &token]).await?;
+    let read = python(&["read", &token, "--key", KEY]).await?;
     let claims = &read["claims"];
     ensure!(read["header"]["alg"] == "HS256", "{read}");
     ensure!(
