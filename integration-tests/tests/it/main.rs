@@ -1,7 +1,7 @@
 //! The running server against real browsers and WebRTC clients.
 
-mod conformance;
 mod auth;
+mod conformance;
 mod http;
 mod https;
 mod joining;
