@@ -236,7 +236,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_static_token_is_said_without_it() {
         for (text, says) in [
-            (format!("{TOKEN}"), "0 colons"),
+            (TOKEN.to_owned(), "0 colons"),
             (format!("control:a:{TOKEN}"), "another role"),
             (format!("publish:a b:{TOKEN}"), "no channel"),
             ("publish:a:battery".to_owned(), "7 characters"),
