@@ -3,8 +3,10 @@
 use anyhow::{Result, ensure};
 use hyper::Method;
 use reverie_config::{IceServer, Secret};
+use reverie_integration_tests::client::Client;
 use reverie_integration_tests::http::{Answer, send};
 use reverie_integration_tests::server::{TestServer, config};
+use serde_json::Value;
 
 use super::{ENDPOINTS, OFFER, SDP, chromium, links, session};
 
@@ -51,14 +53,17 @@ async fn closed() -> Result<TestServer> {
     let mut config = config();
     config.auth.publish_token = Secret::new("publish-0123456789").ok();
     config.auth.watch_token = Secret::new("watch-0123456789").ok();
-    config.media.ice_servers = [
-        "stun:stun.example.org:3478",
-        "turn:turn.example.org?transport=udp alice hunter2",
-    ]
-    .into_iter()
-    .filter_map(IceServer::parse)
-    .collect();
+    config.media.ice_servers = servers("stun.example.org", "turn.example.org");
     TestServer::start_with(config).await
+}
+
+fn servers(stun: &str, turn: &str) -> Vec<IceServer> {
+    let texts = [
+        format!("stun:{stun}:3478"),
+        format!("turn:{turn}?transport=udp alice hunter2"),
+    ];
+    let servers = texts.iter().filter_map(|text| IceServer::parse(text));
+    servers.collect()
 }
 
 fn bearer(role: &str) -> (&'static str, &'static str) {
@@ -204,6 +209,37 @@ async fn w16_a_publisher_is_told_where_its_stream_is_played() -> Result<()> {
         links(&created, "ice-server").is_empty(),
         "none is configured: {created:?}"
     );
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w16_the_pages_use_the_servers_they_are_told_of() -> Result<()> {
+    let mut config = config();
+    config.media.ice_servers = servers("127.0.0.1", "127.0.0.1:3478");
+    let server = TestServer::start_with(config).await?;
+    let mut browser = Client::chromium().await?;
+    for (page, path) in [
+        (
+            "bridge",
+            "/bridge/show?source=canvas&autostart=1&size=640x360&fps=30",
+        ),
+        ("watch", "/watch/show"),
+    ] {
+        browser.open(page, &server.url(path)).await?;
+        let told =
+            "testPeers.length > 0 && JSON.stringify(testPeers[0].getConfiguration().iceServers)";
+        let used = browser.until(page, told).await?;
+        let used: Value = serde_json::from_str(used.as_str().unwrap_or_default())?;
+        ensure!(
+            used[0]["urls"][0] == "stun:127.0.0.1:3478"
+                && used[1]["urls"][0] == "turn:127.0.0.1:3478?transport=udp"
+                && used[1]["username"] == "alice"
+                && used[1]["credential"] == "hunter2",
+            "{page}: {used}"
+        );
+    }
+    browser.stop().await?;
     server.stop().await;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
 use hyper::Method;
-use reverie_integration_tests::client::root;
+use reverie_integration_tests::client::{Client, root};
 use reverie_integration_tests::http::send;
 use reverie_integration_tests::server::TestServer;
 
@@ -149,6 +149,29 @@ async fn e2_without_a_publisher_a_viewer_is_asked_to_come_back_or_waits() -> Res
     ensure!(waiting.status == 201, "{waiting:?}");
     let still = post(&server, "/whep/empty", offer).await?;
     is_problem(&still, 409, "not live")?;
+    server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e2_a_waiting_viewer_starts_by_itself() -> Result<()> {
+    let server = TestServer::start().await?;
+    // It posts with ?wait=1, once.
+    let mut viewer = Client::aiortc_watch(&server.url("/whep/show"))?;
+    viewer
+        .wait_for("a connection", |l| {
+            l["event"] == "connection" && l["state"] == "connected"
+        })
+        .await?;
+    let mut publisher = Client::aiortc_publish(&server.url("/whip/show"))?;
+    viewer
+        .wait_for("a readable picture", |l| {
+            l["event"] == "frame" && l["n"].is_u64()
+        })
+        .await?;
+    for client in [&mut viewer, &mut publisher] {
+        client.stop().await?;
+    }
     server.stop().await;
     Ok(())
 }
