@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::kind::{Each, File, Integer, Parsed, SOCKET, Seconds, Text};
+use crate::kind::{Each, File, Flag, Integer, Parsed, SOCKET, Seconds, Text};
 use crate::network::Network;
 use crate::visit::Visitor;
 
@@ -31,6 +31,8 @@ pub struct Http {
     pub session_burst: u32,
     /// Client addresses that `client_rate` is not for.
     pub unlimited: Vec<Network>,
+    /// PATCH on a session needs `If-Match` (428 without); many clients send none.
+    pub strict_etags: bool,
     /// Proxies whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<Network>,
     /// HTTPS; without it plain HTTP is spoken.
@@ -91,6 +93,7 @@ impl Http {
             &mut self.session_burst,
             Integer(1..=1_000_000),
         );
+        visitor.key("http.strict_etags", &mut self.strict_etags, Flag);
         visitor.key("http.unlimited", &mut self.unlimited, Each(Parsed(NETWORK)));
         visitor.key(
             "http.trusted_proxies",
@@ -125,6 +128,7 @@ impl Default for Http {
             client_burst: 3000,
             session_rate: 10,
             session_burst: 100,
+            strict_etags: false,
             unlimited: Network::loopback().into(),
             trusted_proxies: Vec::new(),
             tls: Tls::default(),

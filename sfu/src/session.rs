@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use crate::auth::Holder;
 use crate::engine::ids::{PeerId, StreamId};
 use crate::engine::negotiate::Identity;
+use crate::engine::sdp::Credentials;
 
 /// Which protocol a session speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,10 +40,16 @@ pub(crate) struct Session {
     pub(crate) shard: usize,
     /// Strong entity tag, with its quotes (RFC 9110, section 8.8.3).
     pub(crate) etag: String,
-    /// The client's ICE user fragment; another one in a PATCH asks for an ICE restart.
-    pub(crate) remote_ufrag: Option<String>,
+    /// The client's ICE credentials; others in a PATCH ask for an ICE restart.
+    pub(crate) remote: Option<Credentials>,
+    /// The client's user fragments before the last restarts.
+    pub(crate) earlier: Vec<String>,
+    /// What the answer to a restart repeats; see [`crate::engine::sdp`].
+    pub(crate) ice: Arc<str>,
 }
 
+/// User fragments remembered as replaced by a restart.
+const MAX_EARLIER: usize = 8;
 /// Event streams one session may have; a further one takes the place of the oldest.
 const EVENT_STREAMS: usize = 4;
 
@@ -161,6 +168,30 @@ impl Sessions {
         let before = streams.len();
         streams.retain(|s| s.id != stream);
         streams.len() < before
+    }
+
+    /// Renames a session by an ICE restart, unless it is no longer as `seen`; false if so.
+    pub(crate) fn restart(&self, id: &str, seen: &str, remote: &Credentials, etag: &str) -> bool {
+        let mut map = self.lock();
+        let Some(session) = map.by_id.get_mut(id).filter(|s| s.etag == seen) else {
+            return false;
+        };
+        if let Some(before) = session.remote.replace(remote.clone()) {
+            session.earlier.push(before.ufrag);
+        }
+        if session.earlier.len() > MAX_EARLIER {
+            session.earlier.remove(0);
+        }
+        etag.clone_into(&mut session.etag);
+        true
+    }
+
+    /// Undoes [`Self::restart`], unless there was another one since.
+    pub(crate) fn take_back(&self, id: &str, etag: &str, before: Session) {
+        let mut map = self.lock();
+        if let Some(session) = map.by_id.get_mut(id).filter(|s| s.etag == etag) {
+            *session = before;
+        }
     }
 
     /// The shard that a peer is on.

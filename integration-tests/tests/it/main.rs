@@ -7,6 +7,7 @@ mod https;
 mod joining;
 mod moment;
 mod pages;
+mod restarting;
 mod shards;
 mod stages;
 mod stopping;

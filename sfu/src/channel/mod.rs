@@ -87,6 +87,8 @@ pub(crate) enum Message {
     Publish(Holder, Reply<Option<Ticket>>),
     /// Answered with whether somebody publishes.
     IsLive(Reply<bool>),
+    /// Answered with the H264 `profile-level-id` of what is published, if it is known.
+    Profile(Reply<Option<u32>>),
     Joined(Joined, Claim),
     Submit(MomentRequest, Reply<Result<MomentView, Refused>>),
     Stop(String, Reply<Result<MomentView, Refused>>),

@@ -39,12 +39,18 @@ pub(crate) struct Demux {
 }
 
 impl Demux {
+    /// A user fragment names the peer; during an ICE restart it has two.
     pub(crate) fn add(&mut self, peer: PeerId, ufrag: &str) {
         self.by_ufrag.insert(ufrag.to_owned(), peer);
     }
 
-    pub(crate) fn remove(&mut self, peer: PeerId, ufrag: &str) {
+    /// A user fragment names nobody any more.
+    pub(crate) fn forget(&mut self, ufrag: &str) {
         self.by_ufrag.remove(ufrag);
+    }
+
+    /// A peer is gone with its addresses; see [`Self::forget`] for its names.
+    pub(crate) fn remove(&mut self, peer: PeerId) {
         for address in self.addresses.remove(&peer).unwrap_or_default() {
             if self.by_address.get(&address) == Some(&peer) {
                 self.by_address.remove(&address);
@@ -95,6 +101,7 @@ impl Demux {
     }
 }
 
-fn is_stun(bytes: &[u8]) -> bool {
+/// By the first byte (RFC 7983).
+pub(crate) fn is_stun(bytes: &[u8]) -> bool {
     bytes.len() >= 20 && bytes[0] < 4
 }

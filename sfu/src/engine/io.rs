@@ -10,6 +10,7 @@ use reverie_transcoder::time::Pts;
 use super::ids::{PeerId, StreamId};
 use super::packet::{Packet, StyledUnit};
 use super::peer::{Peer, Stats};
+use super::restart::{Reply, Restart};
 
 /// Everything an engine can be told.
 #[derive(Debug)]
@@ -38,6 +39,8 @@ pub enum Command {
     Close(PeerId, CloseReason),
     /// Trickled candidates (`candidate:...`).
     Candidates(PeerId, Vec<String>),
+    /// ICE restart of a session; the reply says whether it takes it.
+    Restart(PeerId, Box<Restart>, Reply),
     /// From another shard, in order.
     Bus(Bus),
     /// A unit of the styled track.
@@ -166,6 +169,8 @@ pub enum Event {
     Closed(PeerId, CloseReason),
     /// The publisher's first complete keyframe arrived.
     Live(PeerId),
+    /// The H264 `profile-level-id` that a publisher sends, at its first parameter set and when it changes.
+    Profile(PeerId, u32),
     /// A viewer was sent its first picture, this long after its offer.
     FirstPicture(PeerId, Duration),
     /// The camera was cut: the styled picture must continue with a keyframe at or after this time.

@@ -7,6 +7,7 @@ mod clock;
 mod deadline;
 mod demux;
 mod fanout;
+mod h264;
 pub mod ids;
 mod ingest;
 pub mod io;
@@ -14,6 +15,7 @@ mod keyframes;
 pub mod negotiate;
 pub mod packet;
 mod peer;
+pub mod restart;
 pub mod sdp;
 mod stream;
 mod viewer;
@@ -30,6 +32,7 @@ pub use io::{Bus, CloseReason, Command, Counts, Event, Input, Output, Transmit, 
 use packet::Kind;
 use peer::{Collected, Happened, Role};
 pub use peer::{Peer, Stats};
+use restart::{NoRestart, Restart};
 use stream::Stream;
 
 /// How far ahead an idle engine asks to be woken.
@@ -131,12 +134,36 @@ impl Engine {
             self.counts.stray += 1;
             return;
         };
+        if demux::is_stun(bytes) {
+            self.begin_restart(id, bytes);
+        }
         if let Found::Claimed(id) = found {
             self.learn(id, source, destination, bytes);
         }
         self.with_peer(id, |peer, now, out| {
             peer.receive(now, source, destination, bytes, out)
         });
+    }
+
+    /// The first check with the credentials of a promised restart begins it.
+    fn begin_restart(&mut self, id: PeerId, bytes: &[u8]) {
+        let Some(peer) = self.peers.get(&id).filter(|p| p.restarts_with(bytes)) else {
+            return;
+        };
+        let before = peer.ufrag.clone();
+        self.demux.forget(&before);
+        self.with_peer(id, Peer::restart);
+    }
+
+    fn promise_restart(&mut self, id: PeerId, restart: Restart) -> Result<(), NoRestart> {
+        let peer = self.peers.get_mut(&id).ok_or(NoRestart::Gone)?;
+        let ufrag = restart.local.ufrag.clone();
+        if let Some(unused) = peer.promise_restart(self.now, restart)? {
+            self.demux.forget(&unused);
+        }
+        self.demux.add(id, &ufrag);
+        self.schedule_peer(id);
+        Ok(())
     }
 
     /// Remembers an address for a peer once a STUN message proved that it knows the session's password, and
@@ -193,6 +220,7 @@ impl Engine {
                     peer.candidate(now, candidate, out);
                 }
             }),
+            Command::Restart(id, restart, reply) => reply.tell(self.promise_restart(id, *restart)),
             Command::Bus(message) => self.bus(message),
             Command::Styled(stream, unit) => self.styled(stream, &unit),
             Command::Cut(stream) => self.cut(stream),
@@ -293,6 +321,7 @@ impl Engine {
             self.want_keyframe(stream);
         }
         let Some(packet) = taken else { return };
+        self.profile(stream, id, &packet);
         self.counts.received[kind as usize] += 1;
         self.counts.received_bytes[kind as usize] += packet.payload.len() as u64;
         let Some(target) = self.streams.get_mut(&stream) else {
@@ -304,11 +333,29 @@ impl Engine {
         }
     }
 
+    /// Tells the channel which H264 a publisher sends, whatever it offered.
+    fn profile(&mut self, stream: StreamId, id: PeerId, packet: &packet::Packet) {
+        let Some(found) = h264::profile_of(&packet.payload).filter(|_| packet.kind == Kind::Video)
+        else {
+            return;
+        };
+        let Some(peer) = self.peers.get_mut(&id) else {
+            return;
+        };
+        if peer.profile.replace(found) != Some(found) {
+            self.event(stream, Event::Profile(id, found));
+        }
+    }
+
     fn remove(&mut self, id: PeerId, reason: CloseReason) {
         let Some(peer) = self.peers.remove(&id) else {
             return;
         };
-        self.demux.remove(id, &peer.ufrag);
+        self.demux.remove(id);
+        self.demux.forget(&peer.ufrag);
+        if let Some(promised) = peer.promised_ufrag() {
+            self.demux.forget(promised);
+        }
         if reason == CloseReason::Panic {
             self.counts.panics += 1;
         }

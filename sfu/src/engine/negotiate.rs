@@ -10,18 +10,17 @@ use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
-use str0m::format::Codec;
-use str0m::media::Mid;
+use str0m::format::{Codec, FormatParams};
+use str0m::media::{Frequency, Mid};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
+use super::h264;
 use super::ids::{PeerId, StreamId};
 use super::packet::{Kind, Track};
 use super::peer::{Peer, Role};
 use super::sdp::{self, Summary};
 use super::viewer::{Sender, Viewer};
 
-/// Constrained Baseline, level 3.1: what every browser can send and receive.
-const H264_PROFILE: u32 = 0x42_e01f;
 /// How often str0m gathers statistics of one peer.
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
 /// Largest accepted session description, in bytes, whatever the HTTP limit.
@@ -126,52 +125,70 @@ pub fn accept(
     offer: &str,
     now: Instant,
 ) -> Result<(Peer, String), Rejected> {
-    let summary = Summary::read(offer);
-    check_shape(&summary, side)?;
+    accept_knowing(terms, identity, side, None, offer, now)
+}
+
+/// Like [`accept`], for a viewer of a channel whose publisher sends this H264 `profile-level-id`.
+///
+/// # Errors
+///
+/// See [`accept`].
+pub fn accept_knowing(
+    terms: &Terms,
+    identity: Identity,
+    side: Side,
+    sent: Option<u32>,
+    offer: &str,
+    now: Instant,
+) -> Result<(Peer, String), Rejected> {
     if offer.len() > MAX_SDP {
         return Err(Rejected::Malformed(format!(
             "it is longer than {MAX_SDP} bytes"
         )));
     }
-    let narrowed = match side {
-        Side::Publish { .. } => sdp::narrow(offer, "sendonly"),
-        Side::Watch(_) => sdp::narrow(offer, "recvonly"),
+    let summary = Summary::read(offer);
+    check_shape(&summary, side)?;
+    let codecs = Codecs::choose(&summary, side, sent)?;
+    let direction = match side {
+        Side::Publish { .. } => "sendonly",
+        Side::Watch(_) => "recvonly",
     };
+    let prepared = sdp::prepare(offer, &summary, direction);
     // str0m asserts on some broken descriptions.
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        answer(terms, &identity, &narrowed, now)
+        answer(terms, &identity, codecs, &prepared, now)
     }));
     let (mut rtc, text) = attempt
         .map_err(|_| Rejected::Malformed("its parts contradict each other".to_owned()))??;
     let answered = Summary::read(&text);
-    check_codecs(&summary, &answered)?;
+    check_answer(&summary, &answered)?;
     let role = match side {
         Side::Publish { generation, epoch } => Role::publisher(generation, epoch),
         Side::Watch(track) => Role::Viewer(Box::new(viewer(&mut rtc, &answered, &identity, track))),
     };
     let text = sdp::one_stream(&text, "reverie");
-    Ok((
-        Peer::new(
-            identity.peer,
-            identity.stream,
-            rtc,
-            role,
-            terms,
-            identity.ufrag,
-            now,
-        ),
-        text,
-    ))
+    let mut peer = Peer::new(
+        identity.peer,
+        identity.stream,
+        rtc,
+        role,
+        terms,
+        identity.ufrag,
+        now,
+    );
+    peer.remember(sdp::restartable(&prepared), &summary.candidates);
+    Ok((peer, text))
 }
 
 fn answer(
     terms: &Terms,
     identity: &Identity,
+    codecs: Codecs,
     offer: &str,
     now: Instant,
 ) -> Result<(Rtc, String), Rejected> {
     let offer = SdpOffer::from_sdp_string(offer).map_err(|e| Rejected::Malformed(e.to_string()))?;
-    let mut rtc = config(terms, identity).build(now);
+    let mut rtc = config(terms, identity, codecs).build(now);
     for address in terms.candidates.iter() {
         let candidate = Candidate::host(*address, "udp")
             .expect("a bound or configured address is a valid host candidate");
@@ -184,7 +201,48 @@ fn answer(
     Ok((rtc, answer.to_sdp_string()))
 }
 
-fn config(terms: &Terms, identity: &Identity) -> RtcConfig {
+/// What the offered codecs are answered with; `None` where there is no section for it.
+#[derive(Debug, Clone, Copy)]
+struct Codecs {
+    h264: Option<h264::Answer>,
+    opus: Option<FormatParams>,
+}
+
+impl Codecs {
+    fn choose(offer: &Summary, side: Side, sent: Option<u32>) -> Result<Self, Rejected> {
+        let (mut h264, mut opus) = (None, None);
+        if let Some(section) = offer.of(Kind::Video).next() {
+            let formats = section.codec("H264");
+            h264 = match side {
+                Side::Publish { .. } => h264::to_publish(formats),
+                Side::Watch(_) => h264::to_watch(formats, sent),
+            };
+            if h264.is_none() {
+                return Err(no_codec(section));
+            }
+        }
+        if let Some(section) = offer.of(Kind::Audio).next() {
+            let offered = section.codec("opus").next();
+            opus = Some(opus_answer(offered.ok_or_else(|| no_codec(section))?));
+        }
+        Ok(Self { h264, opus })
+    }
+}
+
+/// Stereo is kept in both senses (RFC 7587, section 6.1): `stereo` of who receives, `sprop-stereo` of who sends.
+fn opus_answer(offered: &sdp::Format) -> FormatParams {
+    let says = |name| (offered.parameter(name) == Some("1")).then_some(true);
+    let stereo = says("stereo").or(says("sprop-stereo"));
+    FormatParams {
+        min_p_time: Some(10),
+        use_inband_fec: Some(true),
+        stereo,
+        sprop_stereo: stereo,
+        ..FormatParams::default()
+    }
+}
+
+fn config(terms: &Terms, identity: &Identity, codecs: Codecs) -> RtcConfig {
     let mut config = RtcConfig::new()
         .set_dtls_cert(terms.certificate.0.clone())
         .set_local_ice_credentials(IceCreds {
@@ -193,19 +251,30 @@ fn config(terms: &Terms, identity: &Identity) -> RtcConfig {
         })
         .set_rtp_mode(true)
         .set_stats_interval(Some(STATS_INTERVAL))
-        .clear_codecs()
-        .enable_opus(true, false);
-    config
-        .codec_config()
-        .add_h264(108.into(), Some(109.into()), true, H264_PROFILE);
+        .clear_codecs();
+    let known = config.codec_config();
+    if let Some(format) = codecs.opus {
+        let rate = Frequency::FORTY_EIGHT_KHZ;
+        known.add_config(111.into(), None, Codec::Opus, rate, Some(2), format);
+    }
+    if let Some(h264) = codecs.h264 {
+        let format = FormatParams {
+            level_asymmetry_allowed: h264.asymmetric.then_some(true),
+            packetization_mode: Some(u8::from(h264.fragments)),
+            profile_level_id: Some(h264.id),
+            ..FormatParams::default()
+        };
+        let (rate, repair) = (Frequency::NINETY_KHZ, Some(109.into()));
+        known.add_config(108.into(), repair, Codec::H264, rate, None, format);
+    }
     config
 }
 
 fn check_shape(summary: &Summary, side: Side) -> Result<(), Rejected> {
-    let refuse = |why: String| Err(Rejected::Unprocessable(why));
     if summary.sections.is_empty() {
         return Err(Rejected::Malformed("it has no media section".to_owned()));
     }
+    let refuse = |why: String| Err(Rejected::Unprocessable(why));
     if let Some(other) = summary.sections.iter().find_map(|s| s.kind.as_ref().err()) {
         return refuse(format!(
             "the offer has a section of type {other:?}; accepted are one audio and one video section"
@@ -219,7 +288,11 @@ fn check_shape(summary: &Summary, side: Side) -> Result<(), Rejected> {
             ));
         }
     }
-    for section in summary.sections.iter().filter(|s| !s.disabled) {
+    if summary.enabled().next().is_none() {
+        return refuse("every media section of the offer is disabled".to_owned());
+    }
+    check_transport(summary)?;
+    for section in summary.enabled() {
         let (fits, wanted) = match side {
             Side::Publish { .. } => (section.direction.sends(), "sendonly or sendrecv"),
             Side::Watch(_) => (section.direction.receives(), "recvonly or sendrecv"),
@@ -234,22 +307,44 @@ fn check_shape(summary: &Summary, side: Side) -> Result<(), Rejected> {
     Ok(())
 }
 
-/// Never reject a single section silently: a section without a common codec rejects the offer.
-fn check_codecs(offer: &Summary, answer: &Summary) -> Result<(), Rejected> {
+/// There is one transport for everything (RFC 9725, section 4.4.1).
+fn check_transport(summary: &Summary) -> Result<(), Rejected> {
+    let refuse = |why: &str| Err(Rejected::Unprocessable(why.to_owned()));
+    if summary.enabled().any(|s| s.mid.is_none()) {
+        return refuse("a media section has no a=mid");
+    }
+    if !summary.is_bundled() {
+        return refuse(
+            "the offer does not bundle its sections; accepted is one a=group:BUNDLE with all of them",
+        );
+    }
+    if summary.enabled().any(|s| !s.rtcp_mux) {
+        return refuse("a media section has no a=rtcp-mux; RTCP has no port of its own here");
+    }
+    Ok(())
+}
+
+/// Why nothing of a section can be used.
+fn no_codec(section: &sdp::Section) -> Rejected {
+    let (media, accepted) = match section.kind {
+        Ok(Kind::Audio) => ("audio", "opus/48000/2"),
+        _ => (
+            "video",
+            "H264 with packetization-mode 1 or 0 and a Baseline, Main or High profile-level-id such as 42e01f",
+        ),
+    };
+    Rejected::Codec {
+        media,
+        offered: section.codec_names(),
+        accepted,
+    }
+}
+
+/// Never reject a single section silently: a section that cannot be answered rejects the offer.
+fn check_answer(offer: &Summary, answer: &Summary) -> Result<(), Rejected> {
     for (offered, answered) in offer.sections.iter().zip(&answer.sections) {
-        if !offered.disabled && answered.disabled {
-            let (media, accepted) = match offered.kind {
-                Ok(Kind::Audio) => ("audio", "opus/48000/2"),
-                _ => (
-                    "video",
-                    "H264 with packetization-mode=1 and profile-level-id=42e01f",
-                ),
-            };
-            return Err(Rejected::Codec {
-                media,
-                offered: offered.codecs.join(", "),
-                accepted,
-            });
+        if !offered.disabled && (answered.disabled || answered.formats.is_empty()) {
+            return Err(no_codec(offered));
         }
     }
     Ok(())

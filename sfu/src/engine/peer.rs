@@ -16,6 +16,7 @@ use super::ids::{PeerId, StreamId};
 use super::ingest::Ingest;
 use super::negotiate::Terms;
 use super::packet::Kind;
+use super::restart::{NoRestart, Restart, Restarts};
 use super::viewer::{Drain, Viewer};
 use super::{CloseReason, Transmit};
 
@@ -78,6 +79,8 @@ pub struct Peer {
     pub(crate) scheduled: Option<Instant>,
     pub(crate) connected: Option<Instant>,
     pub(crate) created: Instant,
+    /// The H264 `profile-level-id` of a publisher's latest parameter set.
+    pub(crate) profile: Option<u32>,
     rtc: Rtc,
     candidates: Arc<[SocketAddr]>,
     wake: Instant,
@@ -86,6 +89,7 @@ pub struct Peer {
     remote_candidates: usize,
     silence: Duration,
     setup: Duration,
+    restarts: Restarts,
     closed: Option<CloseReason>,
 }
 
@@ -111,6 +115,7 @@ impl Peer {
             scheduled: None,
             connected: None,
             created: now,
+            profile: None,
             rtc,
             candidates: terms.candidates.clone(),
             wake: now,
@@ -119,7 +124,18 @@ impl Peer {
             remote_candidates: 0,
             silence,
             setup: terms.setup_timeout,
+            restarts: Restarts::new(terms.setup_timeout),
             closed: None,
+        }
+    }
+
+    /// Takes what the offer said of ICE: the offer itself for a restart, and its candidates.
+    pub(crate) fn remember(&mut self, offer: Box<str>, candidates: &[String]) {
+        self.restarts.remember(offer);
+        for candidate in candidates {
+            if let Some(candidate) = self.usable(candidate) {
+                self.rtc.add_remote_candidate(candidate);
+            }
         }
     }
 
@@ -190,15 +206,69 @@ impl Peer {
 
     /// Adds a trickled candidate (`candidate:...`); unknown kinds such as mDNS names are ignored.
     pub(crate) fn candidate(&mut self, now: Instant, candidate: &str, out: &mut Collected) {
-        let Ok(candidate) = Candidate::from_sdp_string(candidate) else {
-            return;
-        };
-        if self.remote_candidates >= MAX_REMOTE_CANDIDATES || !self.may_check(&candidate) {
+        if self.restarts.keep(candidate) {
             return;
         }
-        self.remote_candidates += 1;
+        let Some(candidate) = self.usable(candidate) else {
+            return;
+        };
         self.guard(out, |peer, out| {
             peer.rtc.add_remote_candidate(candidate);
+            peer.drain_at(now, out);
+        });
+    }
+
+    /// Reads a candidate that may be checked, and counts it.
+    fn usable(&mut self, candidate: &str) -> Option<Candidate> {
+        let candidate = Candidate::from_sdp_string(candidate).ok()?;
+        if self.remote_candidates >= MAX_REMOTE_CANDIDATES || !self.may_check(&candidate) {
+            return None;
+        }
+        self.remote_candidates += 1;
+        Some(candidate)
+    }
+
+    /// Promises an ICE restart, which begins with the first check that knows its credentials. Returns the local
+    /// user fragment of an earlier promise that this one replaces.
+    pub(crate) fn promise_restart(
+        &mut self,
+        now: Instant,
+        restart: Restart,
+    ) -> Result<Option<String>, NoRestart> {
+        if self.closed.is_some() {
+            return Err(NoRestart::Gone);
+        }
+        self.restarts.promise(now, restart)
+    }
+
+    /// The local user fragment of a restart that has not begun.
+    pub(crate) fn promised_ufrag(&self) -> Option<&str> {
+        self.restarts.promised()
+    }
+
+    /// True if a datagram is the check with which the promised restart begins.
+    pub(crate) fn restarts_with(&self, bytes: &[u8]) -> bool {
+        self.restarts.is_begun_by(bytes)
+    }
+
+    /// Begins the promised restart.
+    pub(crate) fn restart(&mut self, now: Instant, out: &mut Collected) {
+        self.guard(out, |peer, out| {
+            let restart = match peer.restarts.begin(&mut peer.rtc) {
+                Ok(Some(restart)) => restart,
+                Ok(None) => return,
+                Err(_) => {
+                    peer.closed = Some(CloseReason::Protocol);
+                    return;
+                }
+            };
+            peer.ufrag = restart.local.ufrag;
+            peer.remote_candidates = 0;
+            for candidate in &restart.candidates {
+                if let Some(candidate) = peer.usable(candidate) {
+                    peer.rtc.add_remote_candidate(candidate);
+                }
+            }
             peer.drain_at(now, out);
         });
     }
@@ -270,12 +340,16 @@ impl Peer {
 
     /// When the peer wants [`Self::tick`].
     pub(crate) fn deadline(&self) -> Instant {
-        self.wake.min(self.silent_at())
+        let at = self.wake.min(self.silent_at());
+        self.restarts.given_up_at().map_or(at, |end| at.min(end))
     }
 
     fn silent_at(&self) -> Instant {
         match (self.connected, self.last_heard) {
-            (Some(_), Some(heard)) => heard + self.silence,
+            (Some(_), Some(heard)) => {
+                let at = heard + self.silence;
+                self.restarts.patience().map_or(at, |until| at.max(until))
+            }
             _ if !self.warned && self.last_heard.is_none() => {
                 self.created + NOTHING_HEARD.min(self.setup)
             }
@@ -284,6 +358,11 @@ impl Peer {
     }
 
     fn check_silence(&mut self, now: Instant, out: &mut Collected) {
+        let lost = self.restarts.given_up_at().is_some_and(|at| now >= at);
+        if lost && self.connected.is_some() {
+            self.closed = Some(CloseReason::Consent);
+            return;
+        }
         if now < self.silent_at() {
             return;
         }
@@ -335,10 +414,11 @@ impl Peer {
                 self.connected = Some(now);
                 out.happened.push(Happened::Connected);
             }
-            Event::IceConnectionStateChange(IceConnectionState::Disconnected)
-                if self.connected.is_some() =>
-            {
-                self.closed = Some(CloseReason::Consent)
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                self.path_lost(now)
+            }
+            Event::IceConnectionStateChange(state) if state.is_connected() => {
+                self.restarts.path_found();
             }
             Event::Closed => self.closed = Some(CloseReason::Remote),
             Event::RtpPacket(packet) => self.media(packet, out),
@@ -388,6 +468,13 @@ impl Peer {
                 }));
             }
             _ => {}
+        }
+    }
+
+    /// No pair works any more (RFC 7675), and no restart can be waited for.
+    fn path_lost(&mut self, now: Instant) {
+        if self.restarts.path_lost(now) && self.connected.is_some() {
+            self.closed = Some(CloseReason::Consent);
         }
     }
 

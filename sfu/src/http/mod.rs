@@ -7,6 +7,7 @@ mod health;
 mod limit;
 mod links;
 mod pages;
+mod patch;
 mod problem;
 mod rate;
 mod serve;
@@ -141,7 +142,7 @@ pub(crate) fn metrics(app: App) -> Router {
 fn session_routes(protocol: Protocol) -> axum::routing::MethodRouter<App> {
     get(no_content)
         .patch(move |State(app): State<App>, PathOf(path): PathOf<SessionPath>, headers: HeaderMap, body: Body| {
-            signalling::trickle(protocol, app, path, headers, body)
+            patch::patch(protocol, app, path, headers, body)
         })
         .delete(move |State(app): State<App>, PathOf(path): PathOf<SessionPath>, headers: HeaderMap| async move {
             signalling::end(protocol, &app, &path, &headers)

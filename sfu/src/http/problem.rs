@@ -34,8 +34,11 @@ pub(crate) enum Problem {
     Unreadable(String),
     Sdp(Rejected),
     Fragment(String),
-    IceRestart,
+    IceRestart(String),
     Precondition {
+        current: String,
+    },
+    PreconditionMissing {
         current: String,
     },
     NobodyPublishes(String),
@@ -132,16 +135,16 @@ impl Problem {
                 rejected.to_string(),
             ),
             Self::Fragment(why) => (S::BAD_REQUEST, "malformed trickle fragment", why.clone()),
-            Self::IceRestart => (
-                S::UNPROCESSABLE_ENTITY,
-                "no ICE restart",
-                "this session cannot restart ICE; end it with DELETE and POST a new offer"
-                    .to_owned(),
-            ),
+            Self::IceRestart(why) => (S::UNPROCESSABLE_ENTITY, "no ICE restart", why.clone()),
             Self::Precondition { current } => (
                 S::PRECONDITION_FAILED,
                 "the session changed",
                 format!("If-Match must be {current}"),
+            ),
+            Self::PreconditionMissing { current } => (
+                S::PRECONDITION_REQUIRED,
+                "no precondition",
+                format!("send If-Match: {current}, or If-Match: * for an ICE restart"),
             ),
             Self::NobodyPublishes(name) => (
                 S::CONFLICT,

@@ -16,12 +16,12 @@ use crate::auth::Need;
 use crate::channel::{Claim, Handle, Joined, Message, Opener};
 use crate::engine::negotiate::{self, Side};
 use crate::engine::packet::{Kind, Track};
-use crate::engine::sdp::{self, Fragment, Summary};
+use crate::engine::sdp::{self, Credentials, Summary};
 use crate::engine::{CloseReason, Command};
 use crate::session::{Protocol, Session, random_name};
 
 const SDP: &str = "application/sdp";
-const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 
 /// Query of a WHEP request.
 #[derive(Debug, Default, Deserialize)]
@@ -83,6 +83,7 @@ async fn publish_inner(
         protocol: Protocol::Whip,
         shard: home,
         side,
+        sent: None,
         claim: ticket.claim,
     };
     accept(app, &name, &channel, newcomer, &offer)
@@ -130,6 +131,7 @@ async fn watch_inner(
         protocol: Protocol::Whep,
         shard,
         side: Side::Watch(track),
+        sent: channel.ask(Message::Profile).await?,
         claim: Claim::new(pass.holder),
     };
     accept(app, &name, &channel, newcomer, &offer)
@@ -165,6 +167,8 @@ struct Newcomer {
     protocol: Protocol,
     shard: usize,
     side: Side,
+    /// The H264 `profile-level-id` of the channel's publisher, for a viewer.
+    sent: Option<u32>,
     claim: Claim,
 }
 
@@ -180,13 +184,15 @@ fn accept(
         protocol,
         shard,
         side,
+        sent,
         claim,
     } = newcomer;
     let sessions = &app.shared.sessions;
     let identity = sessions.identity(channel.stream)?;
     let id = identity.peer;
     let target = &app.shared.shards[shard];
-    let (peer, answer) = negotiate::accept(&target.terms, identity, side, offer, Instant::now())?;
+    let (terms, now) = (&target.terms, Instant::now());
+    let (peer, answer) = negotiate::accept_knowing(terms, identity, side, sent, offer, now)?;
     let etag = format!("\"{}\"", random_name(8)?);
     let session = Session {
         protocol,
@@ -195,7 +201,9 @@ fn accept(
         peer: id,
         shard,
         etag: etag.clone(),
-        remote_ufrag: sdp::ufrag(offer).map(str::to_owned),
+        remote: Credentials::of(offer),
+        earlier: Vec::new(),
+        ice: sdp::ice_of(&answer).into(),
     };
     let summary = Summary::read(&answer);
     let has = |kind| summary.of(kind).next().is_some();
@@ -258,39 +266,6 @@ fn created(
 pub(super) struct SessionPath {
     pub(super) channel: String,
     pub(super) session: String,
-}
-
-/// `PATCH` on a session: trickled candidates (RFC 8840).
-pub(super) async fn trickle(
-    protocol: Protocol,
-    app: App,
-    path: SessionPath,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<StatusCode, Problem> {
-    let session = find(&app, protocol, &path, &headers)?;
-    content_type(&headers, FRAGMENT)?;
-    if let Some(wanted) = headers.get(header::IF_MATCH)
-        && wanted.as_bytes() != session.etag.as_bytes()
-        && wanted.as_bytes() != b"*"
-    {
-        return Err(Problem::Precondition {
-            current: session.etag,
-        });
-    }
-    let fragment = Fragment::read(&text(&app, body).await?).map_err(Problem::Fragment)?;
-    let restarts = fragment
-        .ufrag
-        .as_ref()
-        .is_some_and(|new| session.remote_ufrag.as_ref() != Some(new));
-    if restarts {
-        return Err(Problem::IceRestart);
-    }
-    if !fragment.candidates.is_empty() {
-        let command = Command::Candidates(session.peer, fragment.candidates);
-        app.shared.shards[session.shard].handle.send(command)?;
-    }
-    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `DELETE` on a session; a second one finds nothing.

@@ -3,8 +3,11 @@
 mod hardening;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod net;
+mod offers;
+mod restarting;
 mod switching;
 mod tracks;
+mod trickling;
 
 use std::time::Duration;
 

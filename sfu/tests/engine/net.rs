@@ -36,7 +36,12 @@ pub(crate) struct Client {
     pub(crate) closed: bool,
     /// Datagrams to it are lost while this is set, and so are those from it.
     pub(crate) cut_off: bool,
-    address: SocketAddr,
+    /// Datagrams that the engine sent to its address, whether they arrived or not.
+    pub(crate) addressed: usize,
+    /// Where it is.
+    pub(crate) address: SocketAddr,
+    /// The answer it was given.
+    pub(crate) answer: String,
     video: Mid,
     audio: Mid,
     next: Instant,
@@ -126,6 +131,12 @@ impl Net {
     /// Hands the engine a viewer and waits for nothing.
     pub(crate) fn offer_viewer(&mut self) {
         self.begin(Side::Watch(Track::Output), Direction::RecvOnly);
+    }
+
+    /// Lets a client look at what was changed in it.
+    pub(crate) fn wake(&mut self, client: usize) {
+        self.step_client(client);
+        self.settle();
     }
 
     /// Where a client is.
@@ -254,6 +265,16 @@ impl Net {
     }
 
     fn begin(&mut self, side: Side, direction: Direction) -> usize {
+        self.begin_with(side, direction, str::to_owned)
+    }
+
+    /// Adds a client whose offer is changed on its way; does not wait for it.
+    pub(crate) fn begin_with(
+        &mut self,
+        side: Side,
+        direction: Direction,
+        change: impl FnOnce(&str) -> String,
+    ) -> usize {
         let index = self.clients.len();
         let address: SocketAddr = format!("10.0.1.{}:{}", index % 250 + 1, 5000 + index)
             .parse()
@@ -277,10 +298,11 @@ impl Net {
             &self.terms,
             identity,
             side,
-            &offer.to_sdp_string(),
+            &change(&offer.to_sdp_string()),
             self.now,
         )
         .expect("accepted");
+        let text = answer.clone();
         let answer = SdpAnswer::from_sdp_string(&answer).expect("a readable answer");
         rtc.sdp_api()
             .accept_answer(pending, answer)
@@ -293,7 +315,9 @@ impl Net {
             state: IceConnectionState::New,
             closed: false,
             cut_off: false,
+            addressed: 0,
             address,
+            answer: text,
             video,
             audio,
             next: self.now,
@@ -302,7 +326,8 @@ impl Net {
         index
     }
 
-    fn connect(&mut self, index: usize) {
+    /// Waits until a client is connected.
+    pub(crate) fn connect(&mut self, index: usize) {
         let id = self.clients[index].id;
         for _ in 0..200 {
             if self
@@ -338,6 +363,7 @@ impl Net {
                     else {
                         continue;
                     };
+                    self.clients[client].addressed += 1;
                     if !self.clients[client].cut_off {
                         self.deliver(client, t.source, &t.bytes);
                     }

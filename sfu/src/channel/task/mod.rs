@@ -56,6 +56,7 @@ pub(super) fn spawn(
         publisher: None,
         claims: Vec::new(),
         live: false,
+        profile: None,
         generation: 0,
         epoch: Instant::now(),
         shown: PipelineView {
@@ -101,6 +102,8 @@ struct Task {
     /// Of publishers that negotiate, connect or are connected.
     claims: Vec<Weak<Holder>>,
     live: bool,
+    /// The H264 `profile-level-id` that the publisher sends.
+    profile: Option<u32>,
     generation: u32,
     /// Zero of the channel's media time line.
     epoch: Instant,
@@ -160,6 +163,7 @@ impl Task {
             Message::Engine(event) => self.engine(event),
             Message::Publish(holder, reply) => drop(reply.send(self.ticket(holder))),
             Message::IsLive(reply) => drop(reply.send(self.live)),
+            Message::Profile(reply) => drop(reply.send(self.profile)),
             Message::Joined(joined, claim) => {
                 self.peers.insert(
                     joined.peer,

@@ -20,6 +20,7 @@ impl Task {
             Event::Connected(peer, took) => self.connected(peer, took),
             Event::Closed(peer, reason) => self.closed(peer, reason),
             Event::Live(peer) => self.picture(peer),
+            Event::Profile(peer, profile) => self.profile(peer, profile),
             Event::FirstPicture(_, took) => self
                 .channels
                 .shared
@@ -79,10 +80,18 @@ impl Task {
                     self.offline();
                 }
                 self.publisher = Some(id);
+                self.profile = None;
                 if !joined.video {
                     self.picture(id);
                 }
             }
+        }
+    }
+
+    fn profile(&mut self, id: PeerId, profile: u32) {
+        if self.publisher == Some(id) {
+            tracing::info!(channel = %self.name, peer = %id, profile = format_args!("{profile:06x}"), "sends H264");
+            self.profile = Some(profile);
         }
     }
 
