@@ -1,8 +1,10 @@
 //! The media core from outside, in virtual time: real SDP, ICE, DTLS and SRTP, no socket and no sleep.
 
 mod hardening;
+mod loss;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod net;
+mod roaming;
 mod switching;
 mod tracks;
 
@@ -18,6 +20,8 @@ pub(crate) struct Camera {
     timestamp: u32,
     /// Counts pictures; the tag of each.
     pub(crate) tag: u8,
+    /// Keyframe requests that were answered.
+    pub(crate) answered: usize,
 }
 
 impl Camera {
@@ -27,6 +31,7 @@ impl Camera {
             seq: 40_000,
             timestamp: 5_000,
             tag: 0,
+            answered: 0,
         }
     }
 
