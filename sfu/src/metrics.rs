@@ -242,7 +242,7 @@ impl Metrics {
             ),
             tcp_dropped: m.counter(
                 "tcp_packets_dropped_total",
-                "Packets for TCP connections that are gone or too slow.",
+                "Packets for TCP connections that are read too slowly.",
             ),
             peer_panics: m.counter(
                 "peer_panics_total",

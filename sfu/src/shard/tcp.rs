@@ -38,7 +38,7 @@ pub(crate) struct Counts {
     pub(crate) refused: u64,
     /// Connections closed because no session owned them.
     pub(crate) unproved: u64,
-    /// Frames for connections that are gone or too slow.
+    /// Packets for connections that read too slowly.
     pub(crate) dropped: u64,
 }
 
@@ -136,15 +136,20 @@ impl Tcp {
         self.pending || !self.ready.is_empty()
     }
 
-    /// Queues a packet for its connection, or drops it.
+    /// Queues a packet for its connection, or drops it. Checks of a client's own TCP candidates find none: only
+    /// clients connect.
     pub(super) fn send(&mut self, transmit: &Transmit) {
-        let token = self.by_address.get(&transmit.destination).copied();
-        let connection = token.and_then(|t| self.connections.get_mut(&t));
-        let sent = connection.map(|c| c.send(&transmit.bytes));
-        match (sent, token) {
-            (Some(Ok(true)), _) => {}
-            (Some(Err(_)), Some(token)) => self.close(token),
-            _ => self.counts.dropped += 1,
+        let Some(token) = self.by_address.get(&transmit.destination).copied() else {
+            return;
+        };
+        match self
+            .connections
+            .get_mut(&token)
+            .map(|c| c.send(&transmit.bytes))
+        {
+            Some(Ok(true)) | None => {}
+            Some(Ok(false)) => self.counts.dropped += 1,
+            Some(Err(_)) => self.close(token),
         }
     }
 
