@@ -40,6 +40,8 @@ pub(crate) struct Text {
 pub(crate) struct Parsed(pub(crate) &'static str);
 /// An array.
 pub(crate) struct Each<K>(pub(crate) K);
+/// A value, or none.
+pub(crate) struct Maybe<K>(pub(crate) K);
 /// A secret, or none.
 pub(crate) struct Token;
 /// A secret that is long enough to sign with, or none.
@@ -153,6 +155,20 @@ impl<T, K: Kind<T>> Kind<Vec<T>> for Each<K> {
     fn show(&self, value: &Vec<T>) -> Option<String> {
         let items: Vec<_> = value.iter().filter_map(|item| self.0.show(item)).collect();
         Some(format!("[{}]", items.join(", ")))
+    }
+}
+
+impl<T, K: Kind<T>> Kind<Option<T>> for Maybe<K> {
+    fn expected(&self) -> String {
+        self.0.expected()
+    }
+
+    fn read(&self, raw: &Raw) -> Result<Option<T>, String> {
+        self.0.read(raw).map(Some)
+    }
+
+    fn show(&self, value: &Option<T>) -> Option<String> {
+        value.as_ref().and_then(|value| self.0.show(value))
     }
 }
 

@@ -13,6 +13,7 @@
 
 #![forbid(unsafe_code)]
 
+mod advertise;
 mod auth;
 mod environment;
 mod error;
@@ -40,6 +41,7 @@ mod visit;
 
 use std::path::PathBuf;
 
+pub use advertise::Advertised;
 pub use auth::Auth;
 pub use environment::{Environment, Process, variable};
 pub use error::{Errors, Origin, Problem};

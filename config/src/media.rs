@@ -1,11 +1,12 @@
 //! The section `media`: the UDP sockets and the peers on them.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use crate::advertise::Advertised;
 use crate::ice::{IceServer, IceServers};
-use crate::kind::{Each, Integer, Millis, Parsed, SOCKET, Seconds};
+use crate::kind::{Each, Integer, Maybe, Millis, Parsed, SOCKET, Seconds};
 use crate::visit::Visitor;
 
 /// The section `media`.
@@ -13,10 +14,12 @@ use crate::visit::Visitor;
 pub struct Media {
     /// The UDP address of the first shard; shard `i` binds port + `i`. Port 0 gives every shard a free one.
     pub listen: SocketAddr,
+    /// The TCP address of the first shard for clients that no datagram reaches, shard `i` has port + `i`; `None` takes none.
+    pub tcp_listen: Option<SocketAddr>,
     /// How many media threads run, each with a socket of its own: 1 to 64.
     pub shards: NonZeroUsize,
-    /// The IP addresses named as ICE candidates; empty names the bound address, or those of the interfaces when it is unspecified.
-    pub advertise: Vec<IpAddr>,
+    /// The addresses named as ICE candidates; empty names the bound address, or those of the interfaces when it is unspecified.
+    pub advertise: Vec<Advertised>,
     /// STUN and TURN servers that clients are told of.
     pub ice_servers: Vec<IceServer>,
     /// How many publishers and viewers may be connected at once.
@@ -36,11 +39,18 @@ pub struct Media {
 impl Media {
     pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
         visitor.key("media.listen", &mut self.listen, Parsed(SOCKET));
+        visitor.key(
+            "media.tcp_listen",
+            &mut self.tcp_listen,
+            Maybe(Parsed(SOCKET)),
+        );
         visitor.key("media.shards", &mut self.shards, Integer(1..=64));
         visitor.key(
             "media.advertise",
             &mut self.advertise,
-            Each(Parsed("an IP address such as 203.0.113.7")),
+            Each(Parsed(
+                "an IP address such as 203.0.113.7, or with a mapped port 203.0.113.7:17000",
+            )),
         );
         visitor.key("media.ice_servers", &mut self.ice_servers, IceServers);
         visitor.key(
@@ -80,6 +90,7 @@ impl Default for Media {
     fn default() -> Self {
         Self {
             listen: (Ipv4Addr::UNSPECIFIED, 7000).into(),
+            tcp_listen: None,
             shards: NonZeroUsize::MIN,
             advertise: Vec::new(),
             ice_servers: Vec::new(),

@@ -98,33 +98,49 @@ impl Check<'_> {
     }
 
     fn ports(&mut self) {
-        let (port, shards) = (
-            usize::from(self.config.media.listen.port()),
-            self.config.media.shards.get(),
-        );
-        let last = port + shards - 1;
-        if port != 0 && last > usize::from(u16::MAX) {
-            let message = format!(
-                "has port {port}, but `media.shards` is {}, and the last of them would bind port {last}",
-                self.told("media.shards", shards)
-            );
-            self.report("media.listen", &["media.shards"], message);
+        let media = &self.config.media;
+        let first = [
+            ("media.listen", Some(media.listen)),
+            ("media.tcp_listen", media.tcp_listen),
+        ];
+        let shards = media.shards.get();
+        for (key, port) in first.map(|(key, address)| (key, address.map_or(0, |a| a.port()))) {
+            let last = usize::from(port) + shards - 1;
+            if port != 0 && last > usize::from(u16::MAX) {
+                let message = format!(
+                    "has port {port}, but `media.shards` is {}, and the last of them would bind port {last}",
+                    self.told("media.shards", shards)
+                );
+                self.report(key, &["media.shards"], message);
+            }
         }
     }
 
     fn advertised(&mut self) {
-        let unusable = self
-            .config
-            .media
-            .advertise
+        let media = &self.config.media;
+        let (advertise, shards) = (media.advertise.clone(), media.shards.get());
+        let unusable = advertise
             .iter()
-            .find(|ip| ip.is_unspecified() || ip.is_multicast());
-        if let Some(ip) = unusable {
+            .find(|a| a.ip.is_unspecified() || a.ip.is_multicast() || a.port == Some(0));
+        if let Some(item) = unusable {
             self.report(
                 "media.advertise",
                 &[],
-                format!("names {ip}, which no peer can send to"),
+                format!("names {item}, which no peer can send to"),
             );
+        }
+        let last = |port: u16| usize::from(port) + shards - 1;
+        let beyond = advertise
+            .iter()
+            .filter_map(|a| a.port)
+            .find(|port| last(*port) > usize::from(u16::MAX));
+        if let Some(port) = beyond {
+            let message = format!(
+                "has port {port}, but `media.shards` is {}, and the last of them would be at port {}",
+                self.told("media.shards", shards),
+                last(port)
+            );
+            self.report("media.advertise", &["media.shards"], message);
         }
     }
 

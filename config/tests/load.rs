@@ -47,7 +47,7 @@ fn the_reference_is_the_default() {
 
 #[test]
 fn a_rendered_configuration_loads_to_itself() {
-    let text = "[http]\nallowed_origins = ['https://a.example', 'http://b.example:81']\n[media]\nadvertise = ['203.0.113.7', '2001:db8::1']\n\
+    let text = "[http]\nallowed_origins = ['https://a.example', 'http://b.example:81']\n[media]\nadvertise = ['203.0.113.7', '[2001:db8::1]:7100']\n\
         [log]\nlevel = 'info,x=\"y\"'\n[pipeline]\nencoder = 'openh264'\nunit_queue_ms = 125";
     let config = load_text(text, []).unwrap();
     assert_eq!(load_text(&config.render(), []), Ok(config));
@@ -55,14 +55,17 @@ fn a_rendered_configuration_loads_to_itself() {
 
 #[test]
 fn a_file_sets_values_of_every_type() {
-    let text = "data_dir = '/srv/reverie'\n[media]\nshards = 4\nadvertise = ['203.0.113.7']\nkeyframe_request_interval_ms = 250\n\
+    let text = "data_dir = '/srv/reverie'\n[media]\nshards = 4\nadvertise = ['203.0.113.7', '198.51.100.1:17000']\nkeyframe_request_interval_ms = 250\n\
         [pipeline]\ndecoder = 'openh264'\n[log]\nformat = 'json'\n[auth]\npublic_watch = true";
     let config = load_text(text, []).unwrap();
     assert_eq!(config.data_dir, Path::new("/srv/reverie"));
     assert_eq!(config.media.shards.get(), 4);
     assert_eq!(
         config.media.advertise,
-        ["203.0.113.7".parse::<std::net::IpAddr>().unwrap()]
+        [
+            "203.0.113.7".parse().unwrap(),
+            "198.51.100.1:17000".parse().unwrap()
+        ]
     );
     assert_eq!(
         config.media.keyframe_request_interval,
@@ -280,6 +283,13 @@ fn limits_that_contradict_are_refused() {
             "reverie.toml:2: `moments.default_duration_s` is 20 seconds, more than `moments.max_duration_s`, which is 10 (reverie.toml:3)",
             "reverie.toml:5: `media.listen` has port 65530, but `media.shards` is 7 (REVERIE__MEDIA__SHARDS), and the last of them would bind port 65536",
             "reverie.toml:6: `media.advertise` names 0.0.0.0, which no peer can send to",
+        ]
+    );
+    let mapped = "[media]\nshards = 3\nadvertise = ['203.0.113.7:65534']";
+    assert_eq!(
+        lines(mapped, []),
+        [
+            "reverie.toml:3: `media.advertise` has port 65534, but `media.shards` is 3 (reverie.toml:2), and the last of them would be at port 65536"
         ]
     );
     let fits = load_text("[media]\nlisten = '0.0.0.0:65530'\nshards = 6", []);

@@ -50,7 +50,7 @@ async def main() -> int:
     pc.addTransceiver(video, direction="sendonly").setCodecPreferences(h264_only())
     async with aiohttp.ClientSession() as http:
         try:
-            session = await Session.open(http, args.url, args.token, pc)
+            session = await Session.open(http, args.url, args.token, pc, hide=args.hide)
         except Refused as refused:
             emit("refused", status=refused.status, headers=refused.headers, body=refused.body)
             await pc.close()
@@ -73,6 +73,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", required=True)
     parser.add_argument("--token")
+    parser.add_argument("--hide", action="store_true", help="name no address in the offer")
     parser.add_argument("--size", type=size, default=(640, 360), metavar="WIDTHxHEIGHT")
     parser.add_argument("--fps", type=int, default=30)
     parser.add_argument("--clip", type=Path, help="an encoded clip of make_clip.py, sent as it is")

@@ -142,7 +142,7 @@ async def main() -> int:
         more = "&" if "?" in args.url else "?"
         url = f"{args.url}{more}wait=1" if args.wait else args.url
         try:
-            session = await Session.open(http, url, args.token, pc)
+            session = await Session.open(http, url, args.token, pc, hide=args.hide)
         except Refused as refused:
             emit("refused", status=refused.status, headers=refused.headers, body=refused.body)
             await pc.close()
@@ -164,6 +164,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", required=True)
     parser.add_argument("--token")
+    parser.add_argument("--hide", action="store_true", help="name no address in the offer")
     parser.add_argument("--wait", action="store_true", help="wait for the publisher (?wait=1)")
     parser.add_argument("--seconds", type=float, help="stop after this long")
     parser.add_argument("--png-before", type=Path, help="where the first untouched picture goes")

@@ -45,6 +45,12 @@ def h264_only() -> list[RTCRtpCodecCapability]:
     ]
 
 
+def without_candidates(offer: str) -> str:
+    """The offer of a client that names no address of its own."""
+    lines = offer.splitlines(keepends=True)
+    return "".join(line for line in lines if not line.startswith(("a=candidate:", "a=end-of-candidates")))
+
+
 class Session:
     """A session resource; made by `open`, ended by `close`."""
 
@@ -55,14 +61,23 @@ class Session:
 
     @classmethod
     async def open(
-        cls, http: aiohttp.ClientSession, url: str, token: str | None, pc: RTCPeerConnection
+        cls,
+        http: aiohttp.ClientSession,
+        url: str,
+        token: str | None,
+        pc: RTCPeerConnection,
+        *,
+        hide: bool = False,
     ) -> "Session":
-        """Posts the offer of `pc` and gives it the answer; raises `Refused` unless the status is 201."""
+        """Posts the offer of `pc` and gives it the answer; raises `Refused` unless the status is 201.
+
+        With `hide` the offer names no candidate, so the server never sends first.
+        """
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         await pc.setLocalDescription(await pc.createOffer())
         async with http.post(
             url,
-            data=pc.localDescription.sdp,
+            data=without_candidates(pc.localDescription.sdp) if hide else pc.localDescription.sdp,
             headers={**headers, "Content-Type": "application/sdp"},
             timeout=TIMEOUT,
         ) as response:

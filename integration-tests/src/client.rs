@@ -64,6 +64,34 @@ impl Client {
         Self::python("aiortc_publish.py", &options)
     }
 
+    /// Like [`Self::aiortc_publish`], with an offer that names no address.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::aiortc_watch`].
+    pub fn aiortc_publish_hidden(url: &str) -> Result<Self> {
+        let arguments = ["--url", url, "--size", "640x360", "--fps", "30", "--hide"];
+        Self::python("aiortc_publish.py", &arguments)
+    }
+
+    /// Like [`Self::aiortc_watch`], with an offer that names no address.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::aiortc_watch`].
+    pub fn aiortc_watch_hidden(url: &str) -> Result<Self> {
+        Self::python("aiortc_watch.py", &["--url", url, "--wait", "--hide"])
+    }
+
+    /// A headless Chromium whose offers hide its addresses behind names of multicast DNS.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start.
+    pub async fn chromium_hidden() -> Result<Self> {
+        Self::chromium_with(&["--mdns"]).await
+    }
+
     /// Starts a headless Chromium without pages.
     ///
     /// # Errors

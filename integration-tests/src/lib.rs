@@ -5,6 +5,7 @@
 pub mod client;
 pub mod frames;
 pub mod http;
+pub mod relay;
 pub mod secure;
 pub mod server;
 pub mod stages;

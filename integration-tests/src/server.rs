@@ -62,6 +62,16 @@ impl TestServer {
         self.running.http
     }
 
+    /// Where the first media thread listens.
+    ///
+    /// # Panics
+    ///
+    /// Never: there is at least one.
+    #[must_use]
+    pub fn media(&self) -> std::net::SocketAddr {
+        self.running.media[0]
+    }
+
     /// The URL of a path.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
@@ -97,28 +107,54 @@ impl TestServer {
             .sum())
     }
 
+    /// The sum of the series that begin so.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::metrics`].
+    pub async fn series(&self, begin: &str) -> Result<f64> {
+        let text = self.metrics().await?;
+        let series = text.lines().filter(|l| l.starts_with(begin));
+        Ok(series
+            .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum())
+    }
+
+    /// Waits until the sum of the series that begin so is as wanted.
+    ///
+    /// # Errors
+    ///
+    /// After [`PATIENCE`].
+    pub async fn series_until(
+        &self,
+        begin: &str,
+        what: &str,
+        wanted: impl Fn(f64) -> bool,
+    ) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let sum = self.series(begin).await?;
+            if wanted(sum) {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < deadline,
+                "{begin} was {sum} and not {what} after {PATIENCE:?}"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until the series that begin so sum up to a value.
     ///
     /// # Errors
     ///
     /// After [`PATIENCE`].
     pub async fn metric_until(&self, begin: &str, wanted: f64) -> Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let text = self.metrics().await?;
-            let series = text.lines().filter(|l| l.starts_with(begin));
-            let sum: f64 = series
-                .filter_map(|l| l.rsplit(' ').next()?.parse::<f64>().ok())
-                .sum();
-            if (sum - wanted).abs() < f64::EPSILON {
-                return Ok(());
-            }
-            ensure!(
-                Instant::now() < deadline,
-                "{begin} was {sum} and not {wanted} after {PATIENCE:?}"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        self.series_until(begin, &wanted.to_string(), |sum| {
+            (sum - wanted).abs() < f64::EPSILON
+        })
+        .await
     }
 
     /// A channel as the API shows it.
@@ -200,6 +236,9 @@ impl TestServer {
     }
 }
 
+/// The lines that a process writes to its log.
+pub type Log = tokio::io::Lines<tokio::io::BufReader<tokio::process::ChildStderr>>;
+
 /// The product's own binary, as a process.
 #[derive(Debug)]
 pub struct Binary {
@@ -246,6 +285,21 @@ impl Binary {
     ///
     /// See [`Self::start`].
     pub async fn start_with(variables: &[(&str, &str)]) -> Result<Self> {
+        Self::launch(variables, std::process::Stdio::inherit()).await
+    }
+
+    /// Like [`Self::start`]; gives its log, too.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::start`].
+    pub async fn start_logged() -> Result<(Self, Log)> {
+        let mut server = Self::launch(&[], std::process::Stdio::piped()).await?;
+        let log = server.child.stderr.take().context("stderr is piped")?;
+        Ok((server, tokio::io::BufReader::new(log).lines()))
+    }
+
+    async fn launch(variables: &[(&str, &str)], log: std::process::Stdio) -> Result<Self> {
         let mut child = tokio::process::Command::new(binary()?)
             .args(["serve", "--print-ready"])
             .envs([
@@ -255,6 +309,7 @@ impl Binary {
             ])
             .envs(variables.iter().copied())
             .stdout(std::process::Stdio::piped())
+            .stderr(log)
             .kill_on_drop(true)
             .spawn()?;
         let stdout = child.stdout.take().context("stdout is piped")?;

@@ -11,7 +11,7 @@ use prometheus::{
 };
 
 use crate::engine::{self, CloseReason, Stats};
-use crate::shard::SocketCounts;
+use crate::shard::{SocketCounts, TcpCounts};
 
 const FAST: &[f64] = &[
     0.000_1, 0.000_25, 0.000_5, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0,
@@ -43,6 +43,7 @@ pub struct Metrics {
     rtp_refused: IntCounter,
     rtp_ignored: IntCounter,
     pub(crate) rtp_lost: IntCounterVec,
+    rtp_resent: IntCounterVec,
     rtcp_feedback: IntCounterVec,
     jitter: Histogram,
     rtt: HistogramVec,
@@ -50,7 +51,10 @@ pub struct Metrics {
     forward_latency: Histogram,
     datagrams: IntCounterVec,
     send_calls: IntCounter,
+    tcp_connections: IntCounterVec,
+    tcp_dropped: IntCounter,
     peer_panics: IntCounter,
+    address_changes: IntCounter,
     pub(crate) frames: IntCounterVec,
     pub(crate) frames_dropped: IntCounterVec,
     pub(crate) stage_seconds: HistogramVec,
@@ -183,12 +187,17 @@ impl Metrics {
             ),
             rtp_lost: m.counters(
                 "rtp_packets_lost_total",
-                "Packets that viewers reported as lost.",
+                "Packets of publishers that had not come when a later one did, and packets that viewers reported as lost.",
                 &["direction"],
             ),
             rtp_refused: m.counter(
                 "rtp_packets_refused_total",
                 "Packets of publishers that are not H264 or are too large for viewers.",
+            ),
+            rtp_resent: m.counters(
+                "rtp_retransmissions_total",
+                "Packets that were sent again: by publishers, and to viewers.",
+                &["direction"],
             ),
             rtcp_feedback: m.counters(
                 "rtcp_feedback_total",
@@ -226,9 +235,22 @@ impl Metrics {
                 "datagram_send_calls_total",
                 "System calls that sent datagrams.",
             ),
+            tcp_connections: m.counters(
+                "tcp_connections_total",
+                "Media connections over TCP.",
+                &["result"],
+            ),
+            tcp_dropped: m.counter(
+                "tcp_packets_dropped_total",
+                "Packets for TCP connections that are read too slowly.",
+            ),
             peer_panics: m.counter(
                 "peer_panics_total",
                 "Sessions ended by a bug in their engine.",
+            ),
+            address_changes: m.counter(
+                "address_changes_total",
+                "Sessions that went on at another address of their client.",
             ),
             frames: m.counters(
                 "frames_total",
@@ -358,6 +380,7 @@ impl Metrics {
             metrics: self.clone(),
             engine: engine::Counts::default(),
             socket: SocketCounts::default(),
+            tcp: TcpCounts::default(),
         }
     }
 }
@@ -368,12 +391,29 @@ pub struct ShardMetrics {
     metrics: std::sync::Arc<Metrics>,
     engine: engine::Counts,
     socket: SocketCounts,
+    tcp: TcpCounts,
 }
 
 impl ShardMetrics {
     /// One turn read packets and wrote their copies in this time.
     pub(crate) fn forwarded(&self, took: Duration) {
         self.metrics.forward_latency.observe(took.as_secs_f64());
+    }
+
+    /// Adds what was counted of TCP since the last call.
+    pub(crate) fn export_tcp(&mut self, tcp: TcpCounts) {
+        let was = std::mem::replace(&mut self.tcp, tcp);
+        for (result, count) in [
+            ("accepted", tcp.accepted - was.accepted),
+            ("refused", tcp.refused - was.refused),
+            ("unproved", tcp.unproved - was.unproved),
+        ] {
+            self.metrics
+                .tcp_connections
+                .with_label_values(&[result])
+                .inc_by(count);
+        }
+        self.metrics.tcp_dropped.inc_by(tcp.dropped - was.dropped);
     }
 
     /// Adds what was counted since the last call.
@@ -396,6 +436,15 @@ impl ShardMetrics {
         m.rtp_refused.inc_by(engine.refused - was.refused);
         m.rtp_ignored.inc_by(engine.ignored - was.ignored);
         m.peer_panics.inc_by(engine.panics - was.panics);
+        m.rtp_lost
+            .with_label_values(&["in"])
+            .inc_by(engine.missing - was.missing);
+        for (i, direction) in ["in", "out"].into_iter().enumerate() {
+            m.rtp_resent
+                .with_label_values(&[direction])
+                .inc_by(engine.resent[i] - was.resent[i]);
+        }
+        m.address_changes.inc_by(engine.moved - was.moved);
         m.feedback("out", "pli", engine.keyframes_asked - was.keyframes_asked);
         m.feedback("in", "pli", engine.keyframes_wanted - was.keyframes_wanted);
         let before = self.socket;

@@ -302,24 +302,40 @@ fn address(listener: &TcpListener, key: &'static str) -> Result<SocketAddr, Star
 }
 
 fn bind_shards(config: &Config) -> Result<Vec<Bound>, StartError> {
-    let base = config.media.listen;
-    (0..config.media.shards.get())
+    let media = &config.media;
+    (0..media.shards.get())
         .map(|i| {
-            let mut address = base;
-            if base.port() != 0 {
-                // The configuration is refused if the last port would not fit.
-                address.set_port(
-                    base.port()
-                        .saturating_add(u16::try_from(i).unwrap_or(u16::MAX)),
-                );
+            let address = of_shard(media.listen, i);
+            let mut bound =
+                Bound::new(address, &media.advertise, i).map_err(|error| StartError::Bind {
+                    key: "media.listen",
+                    address,
+                    error,
+                })?;
+            if let Some(listen) = media.tcp_listen {
+                let address = of_shard(listen, i);
+                bound
+                    .listen(address, &media.advertise, i)
+                    .map_err(|error| StartError::Bind {
+                        key: "media.tcp_listen",
+                        address,
+                        error,
+                    })?;
             }
-            Bound::new(address, &config.media.advertise).map_err(|error| StartError::Bind {
-                key: "media.listen",
-                address,
-                error,
-            })
+            Ok(bound)
         })
         .collect()
+}
+
+/// The address of the shard `index`: with a port given, each has the next one.
+fn of_shard(first: SocketAddr, index: usize) -> SocketAddr {
+    let mut address = first;
+    if first.port() != 0 {
+        // The configuration is refused if the last port would not fit.
+        let index = u16::try_from(index).unwrap_or(u16::MAX);
+        address.set_port(first.port().saturating_add(index));
+    }
+    address
 }
 
 type Started = (
@@ -344,13 +360,16 @@ fn start_shards(
     for (i, shard) in bound.into_iter().enumerate() {
         let local = shard.local().map_err(StartError::Thread)?;
         let terms = Terms {
-            candidates: shard.candidates().into(),
+            candidates: shard.candidates().clone(),
             certificate: certificate.clone(),
             setup_timeout: config.media.setup_timeout,
             publisher_silence: config.media.publisher_silence,
             viewer_silence: config.media.viewer_silence,
         };
-        tracing::info!(shard = i, udp = %local, candidates = ?terms.candidates, "media");
+        tracing::info!(
+            shard = i, udp = %local, candidates = ?terms.candidates.udp, tcp_candidates = ?terms.candidates.tcp,
+            "media"
+        );
         let neighbours = handles
             .iter()
             .enumerate()

@@ -6,6 +6,7 @@ mod http;
 mod https;
 mod joining;
 mod moment;
+mod network;
 mod pages;
 mod restarting;
 mod shards;

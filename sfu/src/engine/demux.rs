@@ -1,14 +1,15 @@
 //! Which peer a datagram belongs to: by address, and for STUN by the user fragment in its user name.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-
-use str0m::ice::StunMessage;
 
 use super::ids::PeerId;
+use super::io::Remote;
+use super::stun;
 
 /// Addresses remembered per peer: a roaming peer may be heard from several, an attacker must not fill memory.
 const MAX_ADDRESSES: usize = 8;
+/// Streams remembered per publisher.
+const MAX_STREAMS: usize = 8;
 
 /// Whose a datagram is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,9 +34,12 @@ impl Found {
 /// See the module.
 #[derive(Debug, Default)]
 pub(crate) struct Demux {
-    by_address: HashMap<SocketAddr, PeerId>,
+    by_address: HashMap<Remote, PeerId>,
     by_ufrag: HashMap<String, PeerId>,
-    addresses: HashMap<PeerId, Vec<SocketAddr>>,
+    addresses: HashMap<PeerId, Vec<Remote>>,
+    /// Publishers by the streams they send, and how many each has here.
+    by_ssrc: HashMap<u32, PeerId>,
+    streams: HashMap<PeerId, usize>,
 }
 
 impl Demux {
@@ -51,6 +55,9 @@ impl Demux {
 
     /// A peer is gone with its addresses; see [`Self::forget`] for its names.
     pub(crate) fn remove(&mut self, peer: PeerId) {
+        if self.streams.remove(&peer).is_some() {
+            self.by_ssrc.retain(|_, owner| *owner != peer);
+        }
         for address in self.addresses.remove(&peer).unwrap_or_default() {
             if self.by_address.get(&address) == Some(&peer) {
                 self.by_address.remove(&address);
@@ -59,9 +66,10 @@ impl Demux {
     }
 
     /// The peer that a datagram from `source` is for (RFC 7983 demultiplexing, RFC 8445 section 7.3 user names).
-    pub(crate) fn find(&self, source: SocketAddr, bytes: &[u8]) -> Found {
+    pub(crate) fn find(&self, source: Remote, bytes: &[u8]) -> Found {
         let known = self.owner(source);
-        match is_stun(bytes).then(|| self.by_user_name(bytes)).flatten() {
+        let claimed = stun::ufrag(bytes).and_then(|ours| self.by_ufrag.get(&ours).copied());
+        match claimed {
             Some(peer) if known == Some(peer) => Found::Known(peer),
             Some(peer) => Found::Claimed(peer),
             None => known.map_or(Found::Nobody, Found::Known),
@@ -69,23 +77,12 @@ impl Demux {
     }
 
     /// The peer that was last heard from an address.
-    pub(crate) fn owner(&self, source: SocketAddr) -> Option<PeerId> {
+    pub(crate) fn owner(&self, source: Remote) -> Option<PeerId> {
         self.by_address.get(&source).copied()
     }
 
-    /// A request names `our-ufrag:their-ufrag`; an answer names nobody and is found by its address.
-    fn by_user_name(&self, bytes: &[u8]) -> Option<PeerId> {
-        // The parser takes what anybody sends.
-        let parsed = std::panic::catch_unwind(|| {
-            let message = StunMessage::parse(bytes).ok()?;
-            message.split_username().map(|(ours, _)| ours.to_owned())
-        });
-        let ours = parsed.ok().flatten()?;
-        self.by_ufrag.get(&ours).copied()
-    }
-
     /// Datagrams from this address are the peer's from now on.
-    pub(crate) fn learn(&mut self, source: SocketAddr, peer: PeerId) {
+    pub(crate) fn learn(&mut self, source: Remote, peer: PeerId) {
         if self.by_address.get(&source) == Some(&peer) {
             return;
         }
@@ -99,9 +96,31 @@ impl Demux {
         known.push(source);
         self.by_address.insert(source, peer);
     }
-}
 
-/// By the first byte (RFC 7983).
-pub(crate) fn is_stun(bytes: &[u8]) -> bool {
-    bytes.len() >= 20 && bytes[0] < 4
+    /// The peer went elsewhere: whoever is at this address now must prove it.
+    pub(crate) fn leave(&mut self, source: Remote, peer: PeerId) {
+        if self.by_address.get(&source) == Some(&peer) {
+            self.by_address.remove(&source);
+        }
+        if let Some(known) = self.addresses.get_mut(&peer) {
+            known.retain(|address| *address != source);
+        }
+    }
+
+    /// A publisher's stream; whoever was first keeps the number.
+    pub(crate) fn sends(&mut self, ssrc: u32, peer: PeerId) {
+        if self.by_ssrc.contains_key(&ssrc) {
+            return;
+        }
+        let streams = self.streams.entry(peer).or_default();
+        if *streams < MAX_STREAMS {
+            *streams += 1;
+            self.by_ssrc.insert(ssrc, peer);
+        }
+    }
+
+    /// The publisher whose media a datagram seems to be; nothing proves it.
+    pub(crate) fn sender(&self, bytes: &[u8]) -> Option<PeerId> {
+        stun::rtp_ssrc(bytes).and_then(|ssrc| self.by_ssrc.get(&ssrc).copied())
+    }
 }

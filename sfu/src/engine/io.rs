@@ -12,6 +12,44 @@ use super::packet::{Packet, StyledUnit};
 use super::peer::{Peer, Stats};
 use super::restart::{Reply, Restart};
 
+/// What a packet travels in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Transport {
+    /// A UDP datagram.
+    Udp,
+    /// A frame of a TCP connection that the client made (RFC 4571, RFC 6544).
+    Tcp,
+}
+
+/// Where a client is: its address, and what takes packets there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Remote {
+    /// What packets travel in.
+    pub transport: Transport,
+    /// The other end.
+    pub address: SocketAddr,
+}
+
+impl Remote {
+    /// An address that datagrams come from.
+    #[must_use]
+    pub fn udp(address: SocketAddr) -> Self {
+        Self {
+            transport: Transport::Udp,
+            address,
+        }
+    }
+
+    /// The other end of a connection.
+    #[must_use]
+    pub fn tcp(address: SocketAddr) -> Self {
+        Self {
+            transport: Transport::Tcp,
+            address,
+        }
+    }
+}
+
 /// Everything an engine can be told.
 #[derive(Debug)]
 pub enum Input<'a> {
@@ -20,6 +58,15 @@ pub enum Input<'a> {
         /// Who sent it.
         source: SocketAddr,
         /// The address it was sent to.
+        destination: SocketAddr,
+        /// Its content.
+        bytes: &'a [u8],
+    },
+    /// A packet from a TCP connection, without its frame.
+    Framed {
+        /// The other end of the connection.
+        source: SocketAddr,
+        /// This end of it.
         destination: SocketAddr,
         /// Its content.
         bytes: &'a [u8],
@@ -139,7 +186,7 @@ impl CloseReason {
 /// What an engine wants done.
 #[derive(Debug)]
 pub enum Output {
-    /// Send a datagram.
+    /// Send a packet.
     Transmit(Transmit),
     /// Tell the channel.
     Event(StreamId, Event),
@@ -149,9 +196,11 @@ pub enum Output {
     Wait(Instant, &'static str),
 }
 
-/// A datagram to send.
+/// A packet to send.
 #[derive(Debug)]
 pub struct Transmit {
+    /// What it travels in.
+    pub transport: Transport,
     /// The candidate it is sent from.
     pub source: SocketAddr,
     /// Where to.
@@ -185,6 +234,8 @@ pub enum Event {
     Stats(PeerId, Stats),
     /// No datagram of a session came for five seconds.
     NothingHeard(PeerId),
+    /// A session's media goes to another address of the client from now on.
+    Moved(PeerId),
 }
 
 /// Counts since the start; the shard reads and exports them.
@@ -210,4 +261,10 @@ pub struct Counts {
     pub keyframes_wanted: u64,
     /// Sessions ended by a panic of their engine.
     pub panics: u64,
+    /// Packets of publishers that had not come when a later one did.
+    pub missing: u64,
+    /// Retransmitted packets: from publishers, and to viewers.
+    pub resent: [u64; 2],
+    /// Sessions that went on at another address of their client.
+    pub moved: u64,
 }

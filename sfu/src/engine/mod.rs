@@ -14,10 +14,13 @@ pub mod io;
 mod keyframes;
 pub mod negotiate;
 pub mod packet;
+mod paths;
 mod peer;
+mod repair;
 pub mod restart;
 pub mod sdp;
 mod stream;
+mod stun;
 mod viewer;
 
 use std::collections::{HashMap, VecDeque};
@@ -28,7 +31,9 @@ use std::time::{Duration, Instant};
 use deadline::{Deadlines, Timer};
 use demux::{Demux, Found};
 use ids::{PeerId, StreamId};
-pub use io::{Bus, CloseReason, Command, Counts, Event, Input, Output, Transmit, Urgency};
+pub use io::{
+    Bus, CloseReason, Command, Counts, Event, Input, Output, Remote, Transmit, Transport, Urgency,
+};
 use packet::Kind;
 use peer::{Collected, Happened, Role};
 pub use peer::{Peer, Stats};
@@ -99,6 +104,12 @@ impl Engine {
         self.deadlines.len()
     }
 
+    /// True if the address is a session's own.
+    #[must_use]
+    pub fn knows(&self, remote: Remote) -> bool {
+        self.demux.owner(remote).is_some()
+    }
+
     /// Takes an input that happened at `now`; never blocks.
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         self.now = self.now.max(now);
@@ -107,7 +118,12 @@ impl Engine {
                 source,
                 destination,
                 bytes,
-            } => self.datagram(source, destination, bytes),
+            } => self.packet(Remote::udp(source), destination, bytes),
+            Input::Framed {
+                source,
+                destination,
+                bytes,
+            } => self.packet(Remote::tcp(source), destination, bytes),
             Input::Timeout => self.timeouts(),
             Input::Command(command) => self.command(command),
         }
@@ -128,18 +144,20 @@ impl Engine {
         Output::Wait(at, reason)
     }
 
-    fn datagram(&mut self, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+    fn packet(&mut self, source: Remote, destination: SocketAddr, bytes: &[u8]) {
         let found = self.demux.find(source, bytes);
-        let Some(id) = found.peer() else {
-            self.counts.stray += 1;
-            return;
-        };
-        if demux::is_stun(bytes) {
+        if let Some(id) = found.peer().filter(|_| stun::is_stun(bytes)) {
             self.begin_restart(id, bytes);
         }
-        if let Found::Claimed(id) = found {
-            self.learn(id, source, destination, bytes);
-        }
+        let id = match found {
+            Found::Known(id) => id,
+            Found::Claimed(id) if self.learn(id, source, destination, bytes) => id,
+            Found::Nobody if self.suspect(source, bytes) => return,
+            Found::Claimed(_) | Found::Nobody => {
+                self.counts.stray += 1;
+                return;
+            }
+        };
         self.with_peer(id, |peer, now, out| {
             peer.receive(now, source, destination, bytes, out)
         });
@@ -167,21 +185,45 @@ impl Engine {
     }
 
     /// Remembers an address for a peer once a STUN message proved that it knows the session's password, and
-    /// never takes it from a peer that is connected there.
-    fn learn(&mut self, id: PeerId, source: SocketAddr, destination: SocketAddr, bytes: &[u8]) {
+    /// never takes it from a peer that is connected there. False without a proof.
+    fn learn(&mut self, id: PeerId, source: Remote, destination: SocketAddr, bytes: &[u8]) -> bool {
+        let now = self.now;
+        let proved = self
+            .peers
+            .get(&id)
+            .is_some_and(|peer| peer.accepts(now, source.transport, destination, bytes));
+        if proved && self.is_free(source, id) {
+            self.demux.learn(source, id);
+        }
+        proved
+    }
+
+    /// A publisher whose address changed sends from the new one before its next connectivity check, which may
+    /// be five seconds away: the server checks that address itself.
+    fn suspect(&mut self, source: Remote, bytes: &[u8]) -> bool {
+        if source.transport == Transport::Tcp {
+            return false;
+        }
+        let Some(id) = self.demux.sender(bytes) else {
+            return false;
+        };
+        let mut wanted = false;
+        self.with_peer(id, |peer, now, out| {
+            wanted = peer.suspect(now, source.address, out)
+        });
+        if wanted {
+            self.demux.learn(source, id);
+        }
+        wanted
+    }
+
+    /// False if another peer is connected at this address.
+    fn is_free(&self, source: Remote, id: PeerId) -> bool {
         let owner = self
             .demux
             .owner(source)
             .and_then(|owner| self.peers.get(&owner));
-        let taken = owner.is_some_and(|owner| owner.id != id && owner.connected.is_some());
-        let now = self.now;
-        let proved = self
-            .peers
-            .get_mut(&id)
-            .is_some_and(|peer| peer.accepts(now, source, destination, bytes));
-        if proved && !taken {
-            self.demux.learn(source, id);
-        }
+        owner.is_none_or(|owner| owner.id == id || owner.connected.is_none())
     }
 
     fn timeouts(&mut self) {
@@ -262,6 +304,10 @@ impl Engine {
         };
         let mut collected = std::mem::take(&mut self.collected);
         act(peer, self.now, &mut collected);
+        self.counts.missing += std::mem::take(&mut peer.repair.missing);
+        for (total, new) in self.counts.resent.iter_mut().zip(&mut peer.repair.resent) {
+            *total += std::mem::take(new);
+        }
         self.outputs
             .extend(collected.transmits.drain(..).map(Output::Transmit));
         let (stream, closed) = (peer.stream, peer.closed());
@@ -286,10 +332,18 @@ impl Engine {
     fn happened(&mut self, stream: StreamId, id: PeerId, what: Happened) {
         match what {
             Happened::Connected => self.connected(stream, id),
-            Happened::Media(kind, packet) => self.media(stream, id, kind, *packet),
+            Happened::Media(kind, packet) => {
+                self.demux.sends(*packet.header.ssrc, id);
+                self.media(stream, id, kind, *packet);
+            }
             Happened::KeyframeRequest(mid) => self.viewer_wants_keyframe(stream, id, mid),
             Happened::Stats(stats) => self.event(stream, Event::Stats(id, stats)),
             Happened::NothingHeard => self.event(stream, Event::NothingHeard(id)),
+            Happened::Moved(before) => {
+                self.counts.moved += 1;
+                self.demux.leave(before, id);
+                self.event(stream, Event::Moved(id));
+            }
         }
     }
 

@@ -12,10 +12,12 @@ use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Frequency, Mid};
+use str0m::net::TcpType;
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use super::h264;
 use super::ids::{PeerId, StreamId};
+use super::io::Transport;
 use super::packet::{Kind, Track};
 use super::peer::{Peer, Role};
 use super::sdp::{self, Summary};
@@ -23,14 +25,16 @@ use super::viewer::{Sender, Viewer};
 
 /// How often str0m gathers statistics of one peer.
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
+/// Why adding a local candidate cannot fail.
+const VALID: &str = "a bound or configured address is a valid host candidate";
 /// Largest accepted session description, in bytes, whatever the HTTP limit.
 const MAX_SDP: usize = 64 << 10;
 
 /// What is the same for all peers of one shard.
 #[derive(Clone, Debug)]
 pub struct Terms {
-    /// Where the shard can be reached, best first; named as host candidates.
-    pub candidates: Arc<[SocketAddr]>,
+    /// Where the shard can be reached.
+    pub candidates: Candidates,
     /// The server's DTLS identity.
     pub certificate: Certificate,
     /// From the answer to the finished DTLS handshake.
@@ -39,6 +43,35 @@ pub struct Terms {
     pub publisher_silence: Duration,
     /// A viewer that is silent for this long is gone.
     pub viewer_silence: Duration,
+}
+
+/// Where a shard can be reached, best first; named as host candidates.
+#[derive(Clone, Debug)]
+pub struct Candidates {
+    /// By datagrams.
+    pub udp: Arc<[SocketAddr]>,
+    /// By connections that clients make (RFC 6544); empty if none are taken.
+    pub tcp: Arc<[SocketAddr]>,
+}
+
+impl Candidates {
+    /// Datagrams only.
+    #[must_use]
+    pub fn udp(addresses: &[SocketAddr]) -> Self {
+        Self {
+            udp: addresses.into(),
+            tcp: Arc::from([]),
+        }
+    }
+
+    /// Those for one transport.
+    #[must_use]
+    pub fn of(&self, transport: Transport) -> &[SocketAddr] {
+        match transport {
+            Transport::Udp => &self.udp,
+            Transport::Tcp => &self.tcp,
+        }
+    }
 }
 
 /// A self-signed DTLS certificate, made once per server.
@@ -189,10 +222,14 @@ fn answer(
 ) -> Result<(Rtc, String), Rejected> {
     let offer = SdpOffer::from_sdp_string(offer).map_err(|e| Rejected::Malformed(e.to_string()))?;
     let mut rtc = config(terms, identity, codecs).build(now);
-    for address in terms.candidates.iter() {
-        let candidate = Candidate::host(*address, "udp")
-            .expect("a bound or configured address is a valid host candidate");
-        rtc.add_local_candidate(candidate);
+    for address in terms.candidates.udp.iter() {
+        let candidate = Candidate::builder().udp().host(*address).build();
+        rtc.add_local_candidate(candidate.expect(VALID));
+    }
+    for address in terms.candidates.tcp.iter() {
+        let passive = Candidate::builder().tcp().host(*address);
+        let candidate = passive.tcptype(TcpType::Passive).build();
+        rtc.add_local_candidate(candidate.expect(VALID));
     }
     let answer = rtc
         .sdp_api()

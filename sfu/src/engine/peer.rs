@@ -5,7 +5,6 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use str0m::media::{KeyframeRequestKind, Mid};
@@ -14,17 +13,23 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
 
 use super::ids::{PeerId, StreamId};
 use super::ingest::Ingest;
+use super::io::{Remote, Transport};
 use super::negotiate::Terms;
 use super::packet::Kind;
+use super::paths::{Paths, Word};
+use super::repair::{Repair, Way};
 use super::restart::{NoRestart, Restart, Restarts};
 use super::viewer::{Drain, Viewer};
-use super::{CloseReason, Transmit};
+use super::{CloseReason, Transmit, stun};
 
 /// After this time without a single datagram the operator is told which port to open.
 const NOTHING_HEARD: Duration = Duration::from_secs(5);
 
 /// Candidates taken by trickle; more only cost memory and checks.
 const MAX_REMOTE_CANDIDATES: usize = 32;
+
+/// Addresses that are checked because a publisher's media seems to come from there, until one answers.
+const MAX_SUSPECTS: usize = 4;
 
 /// What a session does.
 #[derive(Debug)]
@@ -49,6 +54,8 @@ pub(crate) enum Happened {
     KeyframeRequest(Mid),
     Stats(Stats),
     NothingHeard,
+    /// Media no longer goes to this address.
+    Moved(Remote),
 }
 
 /// One statistics sample; each field is the newest known value.
@@ -82,7 +89,9 @@ pub struct Peer {
     /// The H264 `profile-level-id` of a publisher's latest parameter set.
     pub(crate) profile: Option<u32>,
     rtc: Rtc,
-    candidates: Arc<[SocketAddr]>,
+    paths: Paths,
+    pub(crate) repair: Repair,
+    suspects: usize,
     wake: Instant,
     last_heard: Option<Instant>,
     warned: bool,
@@ -103,13 +112,14 @@ impl Peer {
         ufrag: String,
         now: Instant,
     ) -> Self {
-        let silence = match role {
-            Role::Publisher(_) => terms.publisher_silence,
-            Role::Viewer(_) => terms.viewer_silence,
+        let (publishes, silence) = match role {
+            Role::Publisher(_) => (true, terms.publisher_silence),
+            Role::Viewer(_) => (false, terms.viewer_silence),
         };
         Self {
             id,
             stream,
+            repair: Repair::new(rtc.codec_config()),
             role,
             ufrag,
             scheduled: None,
@@ -117,7 +127,8 @@ impl Peer {
             created: now,
             profile: None,
             rtc,
-            candidates: terms.candidates.clone(),
+            paths: Paths::new(terms.candidates.clone(), publishes),
+            suspects: 0,
             wake: now,
             last_heard: None,
             warned: false,
@@ -155,43 +166,92 @@ impl Peer {
         }
     }
 
-    /// True if a datagram is STUN with this session's password.
+    /// True if a packet is STUN with this session's password.
     pub(crate) fn accepts(
-        &mut self,
+        &self,
         now: Instant,
-        source: SocketAddr,
+        transport: Transport,
         destination: SocketAddr,
         bytes: &[u8],
     ) -> bool {
-        let local = self.local(destination);
+        let local = self.paths.candidate(transport, destination);
+        // From the address it sends to str0m would accept anything; no address has this port.
+        let nowhere = SocketAddr::new(local.ip(), 0);
         catch_unwind(AssertUnwindSafe(|| {
-            Receive::new(Protocol::Udp, source, local, bytes)
+            Receive::new(protocol(transport), nowhere, local, bytes)
                 .is_ok_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
         }))
         .unwrap_or(false)
     }
 
-    /// Gives a datagram to the peer.
+    /// Gives a packet to the peer, from an address that is its own or has just proved to be.
     pub(crate) fn receive(
         &mut self,
         now: Instant,
-        source: SocketAddr,
+        source: Remote,
         destination: SocketAddr,
         bytes: &[u8],
         out: &mut Collected,
     ) {
         self.guard(out, |peer, out| {
-            let destination = peer.local(destination);
-            let Ok(receive) = Receive::new(Protocol::Udp, source, destination, bytes) else {
+            peer.hear(now, source, destination, bytes, out);
+            let known = peer.paths.known(source);
+            let destination = peer.paths.candidate(known.transport, destination);
+            let protocol = protocol(known.transport);
+            let Ok(receive) = Receive::new(protocol, known.address, destination, bytes) else {
                 return;
             };
             peer.last_heard = Some(now);
+            peer.repair.pass(Way::In, bytes);
             if peer.rtc.handle_input(Input::Receive(now, receive)).is_err() {
                 peer.closed = Some(CloseReason::Protocol);
                 return;
             }
             peer.drain_at(now, out);
         });
+    }
+
+    fn hear(
+        &mut self,
+        now: Instant,
+        source: Remote,
+        destination: SocketAddr,
+        bytes: &[u8],
+        out: &mut Collected,
+    ) {
+        let word = match stun::word(bytes) {
+            Some(_) if !self.accepts(now, source.transport, destination, bytes) => return,
+            word => word.unwrap_or(Word::Media),
+        };
+        if let Some(before) = self.paths.hear(now, source, destination, word) {
+            self.suspects = 0;
+            out.happened.push(Happened::Moved(before));
+        }
+    }
+
+    /// A publisher's media seems to come from an address that is not known to be its own. True if that is worth
+    /// a check, which is then under way: only an answer to it makes the address the session's.
+    pub(crate) fn suspect(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        out: &mut Collected,
+    ) -> bool {
+        let Ok(candidate) = Candidate::host(source, "udp") else {
+            return false;
+        };
+        let wanted = self.connected.is_some()
+            && self.suspects < MAX_SUSPECTS
+            && self.paths.has_lost(now)
+            && self.may_check(&candidate);
+        if wanted {
+            self.suspects += 1;
+            self.guard(out, |peer, out| {
+                peer.rtc.add_remote_candidate(candidate);
+                peer.advance(now, out);
+            });
+        }
+        wanted
     }
 
     /// Lets time pass.
@@ -282,7 +342,7 @@ impl Peer {
     /// server is reachable there.
     fn may_check(&self, candidate: &Candidate) -> bool {
         let ip = candidate.addr().ip();
-        let here = self.candidates.iter().any(|c| c.ip().is_loopback());
+        let here = self.paths.on_loopback();
         candidate.proto() == Protocol::Udp
             && !ip.is_unspecified()
             && !ip.is_multicast()
@@ -326,6 +386,8 @@ impl Peer {
             let mut draining = Draining {
                 now,
                 out,
+                paths: &mut peer.paths,
+                repair: &mut peer.repair,
                 wake: peer.wake,
                 failed: false,
             };
@@ -388,6 +450,8 @@ impl Peer {
         let mut draining = Draining {
             now,
             out,
+            paths: &mut self.paths,
+            repair: &mut self.repair,
             wake: self.wake,
             failed: false,
         };
@@ -478,7 +542,8 @@ impl Peer {
         }
     }
 
-    fn media(&self, packet: str0m::rtp::RtpPacket, out: &mut Collected) {
+    fn media(&mut self, packet: str0m::rtp::RtpPacket, out: &mut Collected) {
+        self.repair.take(packet.header.ssrc, *packet.seq_no);
         let Some(params) = self
             .rtc
             .codec_config()
@@ -496,18 +561,6 @@ impl Peer {
 
     fn is_audio(&self, mid: Mid) -> bool {
         self.rtc.media(mid).is_some_and(|m| m.kind().is_audio())
-    }
-
-    /// The candidate a datagram was sent to: behind a NAT the packet names an inner address.
-    fn local(&self, destination: SocketAddr) -> SocketAddr {
-        if self.candidates.contains(&destination) {
-            return destination;
-        }
-        let same_family = self
-            .candidates
-            .iter()
-            .find(|c| c.is_ipv4() == destination.is_ipv4());
-        same_family.copied().unwrap_or(destination)
     }
 
     fn guard(&mut self, out: &mut Collected, act: impl FnOnce(&mut Self, &mut Collected)) {
@@ -532,6 +585,8 @@ pub(crate) struct Collected {
 pub(crate) struct Draining<'a> {
     now: Instant,
     out: &'a mut Collected,
+    paths: &'a mut Paths,
+    repair: &'a mut Repair,
     wake: Instant,
     failed: bool,
 }
@@ -540,11 +595,7 @@ impl Draining<'_> {
     fn poll(&mut self, rtc: &mut Rtc) {
         loop {
             match rtc.poll_output() {
-                Ok(Output::Transmit(t)) => self.out.transmits.push_back(Transmit {
-                    source: t.source,
-                    destination: t.destination,
-                    bytes: t.contents.into(),
-                }),
+                Ok(Output::Transmit(t)) => self.transmit(t),
                 Ok(Output::Event(event)) => self.out.events.push(event),
                 Ok(Output::Timeout(at)) => {
                     self.wake = at;
@@ -556,6 +607,34 @@ impl Draining<'_> {
                 }
             }
         }
+    }
+}
+
+impl Draining<'_> {
+    fn transmit(&mut self, t: str0m::net::Transmit) {
+        let bytes: Vec<u8> = t.contents.into();
+        let known = match t.proto {
+            Protocol::Udp => Remote::udp(t.destination),
+            _ => Remote::tcp(t.destination),
+        };
+        if !stun::is_stun(&bytes) {
+            self.paths.nominate(self.now, known);
+        }
+        self.repair.pass(Way::Out, &bytes);
+        let remote = self.paths.actual(known);
+        self.out.transmits.push_back(Transmit {
+            transport: remote.transport,
+            source: self.paths.source(remote, t.source),
+            destination: remote.address,
+            bytes,
+        });
+    }
+}
+
+fn protocol(transport: Transport) -> Protocol {
+    match transport {
+        Transport::Udp => Protocol::Udp,
+        Transport::Tcp => Protocol::Tcp,
     }
 }
 

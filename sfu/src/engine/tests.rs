@@ -1,6 +1,4 @@
-use std::sync::Arc;
-
-use super::negotiate::{Certificate, Identity, Rejected, Side, Terms};
+use super::negotiate::{Candidates, Certificate, Identity, Rejected, Side, Terms};
 use super::packet::Track;
 use super::*;
 
@@ -11,7 +9,7 @@ const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:
 
 fn offer(number: u64, offer: &str, now: Instant) -> Result<(Peer, String), Rejected> {
     let terms = Terms {
-        candidates: Arc::from(["127.0.0.1:7000".parse().expect("address")]),
+        candidates: Candidates::udp(&["127.0.0.1:7000".parse().expect("address")]),
         certificate: Certificate::generate().expect("certificate"),
         setup_timeout: Duration::from_secs(15),
         publisher_silence: Duration::from_secs(5),

@@ -2,15 +2,18 @@
 //!
 //! Work per turn is bounded, so that a flood on one side cannot starve the other.
 
+mod connection;
 mod relay;
 mod socket;
+mod tcp;
 
 pub(crate) use socket::Counts as SocketCounts;
 pub use socket::Media;
+pub(crate) use tcp::Counts as TcpCounts;
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -18,13 +21,16 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token, Waker};
+use reverie_config::Advertised;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError as EventsFull;
 
 use crate::engine::ids::StreamId;
-use crate::engine::{Command, Engine, Event, Input, Limits, Output};
+use crate::engine::negotiate::Candidates;
+use crate::engine::{Command, Engine, Event, Input, Limits, Output, Remote, Transport};
 use crate::metrics::ShardMetrics;
 use relay::Relay;
+use tcp::Tcp;
 
 /// Commands waiting for one shard; about a second of media between shards.
 const COMMANDS: usize = 4096;
@@ -36,6 +42,8 @@ const EXPORT_INTERVAL: Duration = Duration::from_millis(250);
 
 const SOCKET: Token = Token(0);
 const WAKER: Token = Token(1);
+/// The listener; connections have higher ones.
+const LISTENER: Token = Token(2);
 
 /// The command queue of a shard is full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -90,28 +98,31 @@ impl std::fmt::Debug for Handle {
 pub struct Bound {
     poll: Poll,
     media: Media,
+    tcp: Option<Tcp>,
     commands: Receiver<Command>,
     handle: Handle,
-    candidates: Vec<SocketAddr>,
+    candidates: Candidates,
 }
 
 impl Bound {
-    /// Binds the socket.
+    /// Binds the socket of the shard `index`.
     ///
     /// # Errors
     ///
     /// Whatever the system says of the address.
-    pub fn new(address: SocketAddr, advertise: &[IpAddr]) -> io::Result<Self> {
+    pub fn new(address: SocketAddr, advertise: &[Advertised], index: usize) -> io::Result<Self> {
         let poll = Poll::new()?;
         let mut media = Media::bind(address)?;
         poll.registry()
             .register(&mut media.socket, SOCKET, Interest::READABLE)?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         let (sender, commands) = sync_channel(COMMANDS);
-        let candidates = socket::candidates(media.local()?, advertise);
+        let udp = socket::candidates(media.local()?, advertise, index);
+        let candidates = Candidates::udp(&udp);
         Ok(Self {
             poll,
             media,
+            tcp: None,
             commands,
             handle: Handle {
                 commands: sender,
@@ -120,6 +131,33 @@ impl Bound {
             },
             candidates,
         })
+    }
+
+    /// Takes media over TCP connections too.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the system says of the address.
+    pub fn listen(
+        &mut self,
+        address: SocketAddr,
+        advertise: &[Advertised],
+        index: usize,
+    ) -> io::Result<()> {
+        let registry = self.poll.registry().try_clone()?;
+        let tcp = Tcp::bind(address, registry, LISTENER)?;
+        // A mapped port is that of the datagrams; it holds for connections too where both have one number.
+        let same = tcp.local().port() == self.media.local()?.port();
+        let advertise: Vec<_> = advertise
+            .iter()
+            .map(|a| Advertised {
+                port: a.port.filter(|_| same),
+                ..*a
+            })
+            .collect();
+        self.candidates.tcp = socket::candidates(tcp.local(), &advertise, index).into();
+        self.tcp = Some(tcp);
+        Ok(())
     }
 
     /// The way to it.
@@ -139,7 +177,7 @@ impl Bound {
 
     /// What peers are told.
     #[must_use]
-    pub fn candidates(&self) -> &[SocketAddr] {
+    pub fn candidates(&self) -> &Candidates {
         &self.candidates
     }
 
@@ -160,6 +198,7 @@ impl Bound {
         let shard = Shard {
             poll: self.poll,
             media: self.media,
+            tcp: self.tcp,
             commands: self.commands,
             engine: Engine::new(limits, Instant::now()),
             relays: neighbours.into_iter().map(Relay::new).collect(),
@@ -191,6 +230,7 @@ impl Drop for Alive {
 struct Shard {
     poll: Poll,
     media: Media,
+    tcp: Option<Tcp>,
     commands: Receiver<Command>,
     engine: Engine,
     relays: Vec<Relay>,
@@ -205,7 +245,7 @@ struct Shard {
 
 impl Shard {
     fn run(mut self) {
-        let mut ready = Events::with_capacity(8);
+        let mut ready = Events::with_capacity(256);
         let mut wait = Duration::ZERO;
         loop {
             match self.poll.poll(&mut ready, Some(wait)) {
@@ -214,6 +254,11 @@ impl Shard {
                 Err(e) => {
                     tracing::error!(error = %e, "a media thread lost its poller and stops");
                     return;
+                }
+            }
+            if let Some(tcp) = &mut self.tcp {
+                for event in ready.iter().filter(|e| e.token() >= LISTENER) {
+                    tcp.wake(event.token(), event.is_writable());
                 }
             }
             let more = self.turn();
@@ -232,7 +277,7 @@ impl Shard {
     fn turn(&mut self) -> bool {
         let start = Instant::now();
         let forwarded = self.engine.counts.sent;
-        let more_datagrams = self.read();
+        let more_datagrams = self.read() | self.read_connections();
         let more_commands = self.obey();
         self.engine.handle(Instant::now(), Input::Timeout);
         self.drain();
@@ -271,6 +316,27 @@ impl Shard {
         true
     }
 
+    fn read_connections(&mut self) -> bool {
+        let Some(tcp) = &mut self.tcp else {
+            return false;
+        };
+        let now = Instant::now();
+        let engine = &mut self.engine;
+        let more = tcp.receive(now, |source, destination, bytes| {
+            engine.handle(
+                now,
+                Input::Framed {
+                    source,
+                    destination,
+                    bytes,
+                },
+            );
+        });
+        tcp.sweep(now, |remote| engine.knows(Remote::tcp(remote)));
+        self.drain();
+        more
+    }
+
     fn obey(&mut self) -> bool {
         for _ in 0..COMMANDS_PER_TURN {
             let Ok(command) = self.commands.try_recv() else {
@@ -286,7 +352,12 @@ impl Shard {
     fn drain(&mut self) {
         loop {
             match self.engine.poll() {
-                Output::Transmit(transmit) => self.media.send(&transmit),
+                Output::Transmit(transmit) => match (transmit.transport, &mut self.tcp) {
+                    (Transport::Udp, _) => self.media.send(&transmit),
+                    (Transport::Tcp, Some(tcp)) => tcp.send(&transmit),
+                    // No candidate for it was named.
+                    (Transport::Tcp, None) => {}
+                },
                 Output::Event(stream, event) => self.backlog.push_back((stream, event)),
                 Output::Bus(message) => {
                     let starved: Vec<_> = self
@@ -327,6 +398,9 @@ impl Shard {
             self.exported = now;
             self.metrics
                 .export(&self.engine.counts, self.media.counts());
+            if let Some(tcp) = &self.tcp {
+                self.metrics.export_tcp(tcp.counts());
+            }
         }
     }
 
@@ -335,7 +409,7 @@ impl Shard {
             return Duration::from_millis(1);
         }
         let wait = self.wake_at.saturating_duration_since(Instant::now());
-        if self.engine.is_empty() {
+        if self.engine.is_empty() && !self.tcp.as_ref().is_some_and(Tcp::is_busy) {
             wait
         } else {
             wait.min(EXPORT_INTERVAL)

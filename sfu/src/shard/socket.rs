@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use mio::net::UdpSocket;
 use quinn_udp::{BATCH_SIZE, RecvMeta, UdpSockRef, UdpSocketState};
+use reverie_config::Advertised;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::engine::Transmit;
@@ -15,6 +16,8 @@ const DATAGRAM: usize = 2048;
 const KERNEL_BUFFER: usize = 4 << 20;
 /// Largest run given to the kernel at once (below the 64 KiB of one UDP message).
 const MAX_RUN: usize = 60_000;
+/// Addresses of this host that are remembered beside those of its interfaces.
+const MAX_SOURCES: usize = 64;
 
 /// See the module. Never blocks.
 pub struct Media {
@@ -22,7 +25,8 @@ pub struct Media {
     state: UdpSocketState,
     ip: IpAddr,
     port: u16,
-    /// Addresses of this host that may be named as a source; empty unless the bind is a wildcard.
+    /// Addresses of this host that may be named as a source: those of its interfaces, and those that
+    /// datagrams came to. Empty unless the bind is a wildcard.
     sources: Vec<IpAddr>,
     buffers: Vec<Vec<u8>>,
     meta: Vec<RecvMeta>,
@@ -65,6 +69,10 @@ impl Media {
             Some(Protocol::UDP),
         )?;
         socket.set_nonblocking(true)?;
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            // One socket for both families, whatever the system's default.
+            socket.set_only_v6(false)?;
+        }
         socket.bind(&address.into())?;
         let state = UdpSocketState::new(UdpSockRef::from(&socket))?;
         // The kernel may grant less; that only shortens the burst it absorbs.
@@ -120,7 +128,14 @@ impl Media {
                 Err(e) => return Err(e),
             };
         for (meta, buffer) in self.meta.iter().zip(&self.buffers).take(count) {
-            let destination = SocketAddr::new(meta.dst_ip.map_or(self.ip, canonical), self.port);
+            let ip = meta.dst_ip.map_or(self.ip, canonical);
+            if self.ip.is_unspecified()
+                && self.sources.len() < MAX_SOURCES
+                && !self.sources.contains(&ip)
+            {
+                self.sources.push(ip);
+            }
+            let destination = SocketAddr::new(ip, self.port);
             let source = SocketAddr::new(canonical(meta.addr.ip()), meta.addr.port());
             for datagram in buffer[..meta.len].chunks(meta.stride.max(1)) {
                 self.counts.received += 1;
@@ -193,11 +208,17 @@ fn canonical(ip: IpAddr) -> IpAddr {
 }
 
 /// The addresses that peers are told: the advertised ones, the bound one, or with a wildcard bind
-/// every address of this host of the same family, the loopback last.
-pub(super) fn candidates(bound: SocketAddr, advertise: &[IpAddr]) -> Vec<SocketAddr> {
-    let ips: Vec<IpAddr> = if !advertise.is_empty() {
-        advertise.to_vec()
-    } else if bound.ip().is_unspecified() {
+/// every address of this host of the bound families, the loopback last.
+pub(super) fn candidates(
+    bound: SocketAddr,
+    advertise: &[Advertised],
+    shard: usize,
+) -> Vec<SocketAddr> {
+    if !advertise.is_empty() {
+        let port = bound.port();
+        return advertise.iter().map(|a| a.of_shard(shard, port)).collect();
+    }
+    let ips = if bound.ip().is_unspecified() {
         interfaces(bound.is_ipv4())
     } else {
         vec![bound.ip()]
@@ -212,7 +233,7 @@ fn interfaces(v4_only: bool) -> Vec<IpAddr> {
         .unwrap_or_default()
         .into_iter()
         .map(|i| i.ip())
-        .filter(|ip| ip.is_ipv4() || (!v4_only && !is_link_local(*ip)))
+        .filter(|ip| (ip.is_ipv4() || !v4_only) && !is_link_local(*ip))
         .collect();
     ips.sort_by_key(|ip| (ip.is_loopback(), ip.is_ipv6()));
     ips.dedup();
@@ -222,34 +243,94 @@ fn interfaces(v4_only: bool) -> Vec<IpAddr> {
     ips
 }
 
+/// Such an address means something on its own link only, and a candidate cannot say which link that is.
 fn is_link_local(ip: IpAddr) -> bool {
-    matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local())
+    match ip {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn address(text: &str) -> SocketAddr {
+        text.parse().expect("address")
+    }
+
     #[test]
     fn advertised_addresses_replace_the_bound_one() {
-        let bound = "0.0.0.0:7000".parse().expect("address");
-        let advertised = ["203.0.113.5".parse().expect("ip")];
+        let advertised = ["203.0.113.5", "198.51.100.1:17000"].map(|a| a.parse().expect("item"));
         assert_eq!(
-            candidates(bound, &advertised),
-            ["203.0.113.5:7000".parse().expect("address")]
+            candidates(address("0.0.0.0:7001"), &advertised, 1),
+            [address("203.0.113.5:7001"), address("198.51.100.1:17001")]
         );
     }
 
     #[test]
-    fn a_wildcard_bind_names_real_addresses() {
-        let named = candidates("0.0.0.0:7000".parse().expect("address"), &[]);
+    fn a_wildcard_bind_names_real_addresses_of_its_families() {
+        let v4 = candidates(address("0.0.0.0:7000"), &[], 0);
         assert!(
-            !named.is_empty()
-                && named
-                    .iter()
-                    .all(|a| !a.ip().is_unspecified() && a.is_ipv4()),
-            "{named:?}"
+            !v4.is_empty() && v4.iter().all(|a| !a.ip().is_unspecified() && a.is_ipv4()),
+            "{v4:?}"
         );
+        let both = candidates(address("[::]:7000"), &[], 0);
+        assert!(
+            both.iter()
+                .all(|a| !a.ip().is_unspecified() && !is_link_local(a.ip())),
+            "{both:?}"
+        );
+        assert!(
+            v4.iter().all(|a| both.contains(a)),
+            "{both:?} lacks one of {v4:?}"
+        );
+    }
+
+    #[test]
+    fn a_wildcard_socket_of_both_families_answers_from_the_address_that_was_asked() {
+        let mut media = Media::bind(address("[::]:0")).expect("bind");
+        let port = media.local().expect("bound").port();
+        for asked in ["127.0.0.1", "127.0.0.2", "::1"] {
+            let asked = SocketAddr::new(asked.parse().expect("ip"), port);
+            let any = if asked.is_ipv4() {
+                "127.0.0.1:0"
+            } else {
+                "[::1]:0"
+            };
+            let client = std::net::UdpSocket::bind(any).expect("bind");
+            client
+                .set_read_timeout(Some(std::time::Duration::from_secs(5)))
+                .expect("timeout");
+            client.send_to(b"question", asked).expect("sent");
+            let (source, destination) = next(&mut media);
+            assert_eq!(
+                (source, destination),
+                (client.local_addr().expect("bound"), asked)
+            );
+            media.send(&Transmit {
+                transport: crate::engine::Transport::Udp,
+                source: destination,
+                destination: source,
+                bytes: b"answer".to_vec(),
+            });
+            media.flush();
+            let mut buffer = [0; 64];
+            let (len, from) = client.recv_from(&mut buffer).expect("an answer");
+            assert_eq!((&buffer[..len], from), (&b"answer"[..], asked));
+        }
+    }
+
+    /// The next datagram's source and destination.
+    fn next(media: &mut Media) -> (SocketAddr, SocketAddr) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let mut heard = None;
+        while heard.is_none() {
+            assert!(std::time::Instant::now() < deadline, "no datagram came");
+            let _ = media.receive(|source, destination, _| heard = Some((source, destination)));
+            std::thread::yield_now();
+        }
+        heard.expect("the loop ends with one")
     }
 
     #[test]
@@ -266,6 +347,7 @@ mod tests {
         let sizes = [1200, 1200, 1200, 300, 1200, 40];
         for (i, size) in (0_u8..).zip(sizes) {
             media.send(&Transmit {
+                transport: crate::engine::Transport::Udp,
                 source,
                 destination,
                 bytes: vec![i; size],

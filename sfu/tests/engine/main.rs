@@ -1,10 +1,12 @@
 //! The media core from outside, in virtual time: real SDP, ICE, DTLS and SRTP, no socket and no sleep.
 
 mod hardening;
+mod loss;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod net;
 mod offers;
 mod restarting;
+mod roaming;
 mod switching;
 mod tracks;
 mod trickling;
@@ -21,6 +23,8 @@ pub(crate) struct Camera {
     timestamp: u32,
     /// Counts pictures; the tag of each.
     pub(crate) tag: u8,
+    /// Keyframe requests that were answered.
+    pub(crate) answered: usize,
 }
 
 impl Camera {
@@ -30,6 +34,7 @@ impl Camera {
             seq: 40_000,
             timestamp: 5_000,
             tag: 0,
+            answered: 0,
         }
     }
 

@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reverie_sfu::engine::ids::{PeerId, StreamId};
-use reverie_sfu::engine::negotiate::{self, Certificate, Identity, Side, Terms};
+use reverie_sfu::engine::negotiate::{self, Candidates, Certificate, Identity, Side, Terms};
 use reverie_sfu::engine::packet::Track;
 use reverie_sfu::engine::{Bus, Command, Engine, Event, Input, Limits, Output};
 use str0m::change::SdpAnswer;
@@ -14,6 +13,7 @@ use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
 use str0m::{Candidate, IceConnectionState, Rtc, RtcConfig};
+use str0m_netem::{Input as Enter, Netem, NetemConfig, Output as Leave};
 
 /// Where the engine is reached.
 pub(crate) const SERVER: &str = "10.0.0.1:7000";
@@ -38,10 +38,15 @@ pub(crate) struct Client {
     pub(crate) cut_off: bool,
     /// Datagrams that the engine sent to its address, whether they arrived or not.
     pub(crate) addressed: usize,
-    /// Where it is.
-    pub(crate) address: SocketAddr,
     /// The answer it was given.
     pub(crate) answer: String,
+    /// Where the engine sees it: another address than its own behind a NAT.
+    pub(crate) public: SocketAddr,
+    /// Where it is.
+    pub(crate) address: SocketAddr,
+    /// What its datagrams go through to the engine and back; `None` loses and delays nothing.
+    up: Option<Netem<Vec<u8>>>,
+    down: Option<Netem<Vec<u8>>>,
     video: Mid,
     audio: Mid,
     next: Instant,
@@ -67,6 +72,8 @@ pub(crate) struct Net {
     server: SocketAddr,
     /// While set, datagrams of clients are kept here and not given to the engine.
     captured: Option<Vec<(SocketAddr, Vec<u8>)>>,
+    /// Where datagrams went that found no client.
+    astray: Vec<SocketAddr>,
 }
 
 impl Net {
@@ -75,7 +82,7 @@ impl Net {
         let now = Instant::now();
         let server: SocketAddr = SERVER.parse().expect("address");
         let terms = Terms {
-            candidates: Arc::from([server]),
+            candidates: Candidates::udp(&[server]),
             certificate: Certificate::generate().expect("certificate"),
             setup_timeout: Duration::from_secs(15),
             publisher_silence: Duration::from_secs(5),
@@ -96,6 +103,7 @@ impl Net {
             generation: 0,
             server,
             captured: None,
+            astray: Vec::new(),
         }
     }
 
@@ -139,9 +147,20 @@ impl Net {
         self.settle();
     }
 
-    /// Where a client is.
+    /// Where the engine sees a client.
     pub(crate) fn address(&self, client: usize) -> SocketAddr {
-        self.clients[client].address
+        self.clients[client].public
+    }
+
+    /// From now on a client's datagrams go through a bad network, to the engine and from it.
+    pub(crate) fn worsen(&mut self, client: usize, up: NetemConfig, down: NetemConfig) {
+        let client = &mut self.clients[client];
+        for (link, config) in [(&mut client.up, up), (&mut client.down, down)] {
+            match link {
+                Some(link) => link.set_config(config),
+                None => *link = Some(Netem::new(config)),
+            }
+        }
     }
 
     /// Gives the engine a command.
@@ -157,7 +176,8 @@ impl Net {
             let next = self
                 .clients
                 .iter()
-                .map(|c| c.next)
+                .flat_map(|c| [Some(c.next), due(&c.up), due(&c.down)])
+                .flatten()
                 .chain([self.wake])
                 .min()
                 .unwrap_or(end);
@@ -198,6 +218,17 @@ impl Net {
     /// Ends [`Self::capture`]: sources and datagrams in order.
     pub(crate) fn captured(&mut self) -> Vec<(SocketAddr, Vec<u8>)> {
         self.captured.take().unwrap_or_default()
+    }
+
+    /// Gives the engine a datagram as from anywhere.
+    pub(crate) fn inject(&mut self, source: SocketAddr, bytes: &[u8]) {
+        self.reach(source, bytes);
+        self.settle();
+    }
+
+    /// Datagrams that the engine sent to an address where no client is.
+    pub(crate) fn sent_to(&self, address: SocketAddr) -> usize {
+        self.astray.iter().filter(|a| **a == address).count()
     }
 
     /// Stops driving a client, which then neither hears nor says anything.
@@ -316,8 +347,11 @@ impl Net {
             closed: false,
             cut_off: false,
             addressed: 0,
-            address,
             answer: text,
+            public: address,
+            address,
+            up: None,
+            down: None,
             video,
             audio,
             next: self.now,
@@ -344,6 +378,7 @@ impl Net {
 
     fn tick(&mut self) {
         for i in 0..self.clients.len() {
+            self.arrive(i);
             if self.clients[i].next <= self.now {
                 self.step_client(i);
             }
@@ -359,13 +394,18 @@ impl Net {
         loop {
             match self.engine.poll() {
                 Output::Transmit(t) => {
-                    let Some(client) = self.clients.iter().position(|c| c.address == t.destination)
+                    let Some(client) = self.clients.iter().position(|c| c.public == t.destination)
                     else {
+                        self.astray.push(t.destination);
                         continue;
                     };
                     self.clients[client].addressed += 1;
-                    if !self.clients[client].cut_off {
-                        self.deliver(client, t.source, &t.bytes);
+                    if self.clients[client].cut_off {
+                        continue;
+                    }
+                    match &mut self.clients[client].down {
+                        Some(link) => link.handle_input(Enter::Packet(self.now, t.bytes)),
+                        None => self.deliver(client, t.source, &t.bytes),
                     }
                 }
                 Output::Event(_, event) => self.events.push(event),
@@ -415,18 +455,41 @@ impl Net {
         if client.cut_off {
             return;
         }
-        let source = client.address;
+        let source = client.public;
         if let Some(captured) = &mut self.captured {
             captured.extend(sent.into_iter().map(|t| (source, t.contents.to_vec())));
             return;
         }
+        if let Some(link) = &mut self.clients[index].up {
+            for t in sent {
+                link.handle_input(Enter::Packet(self.now, t.contents.to_vec()));
+            }
+            return self.arrive(index);
+        }
         for t in sent {
-            let input = Input::Datagram {
-                source,
-                destination: self.server,
-                bytes: &t.contents,
-            };
-            self.engine.handle(self.now, input);
+            self.reach(source, &t.contents);
+        }
+    }
+
+    fn reach(&mut self, source: SocketAddr, bytes: &[u8]) {
+        let input = Input::Datagram {
+            source,
+            destination: self.server,
+            bytes,
+        };
+        self.engine.handle(self.now, input);
+    }
+
+    /// Delivers what has passed a client's links by now.
+    fn arrive(&mut self, index: usize) {
+        for bytes in passed(&mut self.clients[index].up, self.now) {
+            let source = self.clients[index].public;
+            self.reach(source, &bytes);
+        }
+        for bytes in passed(&mut self.clients[index].down, self.now) {
+            if !self.clients[index].cut_off {
+                self.deliver(index, self.server, &bytes);
+            }
         }
     }
 }
@@ -455,6 +518,25 @@ impl Client {
             stream.request_keyframe(str0m::media::KeyframeRequestKind::Pli);
         }
     }
+}
+
+fn due(link: &Option<Netem<Vec<u8>>>) -> Option<Instant> {
+    link.as_ref()
+        .filter(|l| !l.is_empty())
+        .map(Netem::poll_timeout)
+}
+
+fn passed(link: &mut Option<Netem<Vec<u8>>>, now: Instant) -> Vec<Vec<u8>> {
+    let Some(link) = link else { return Vec::new() };
+    link.handle_input(Enter::Timeout(now));
+    let mut all = Vec::new();
+    while let Some(output) = link.poll_output() {
+        match output {
+            Leave::Packet(bytes) => all.push(bytes),
+            Leave::Timeout(_) => break,
+        }
+    }
+    all
 }
 
 fn config() -> RtcConfig {

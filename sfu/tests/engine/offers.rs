@@ -1,10 +1,11 @@
 //! Offers of real clients, as recorded in `integration-tests/fixtures/sdp`, and variants of them.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reverie_sfu::engine::ids::PeerId;
-use reverie_sfu::engine::negotiate::{self, Certificate, Identity, Rejected, Side, Terms};
+use reverie_sfu::engine::negotiate::{
+    self, Candidates, Certificate, Identity, Rejected, Side, Terms,
+};
 use reverie_sfu::engine::packet::{Kind, Track};
 use reverie_sfu::engine::sdp::{Direction, Section, Summary};
 
@@ -43,7 +44,7 @@ const VIEWERS: [(&str, &str); 4] = [
 fn accept(side: Side, sent: Option<u32>, offer: &str) -> Result<String, Rejected> {
     let server = SERVER.parse().expect("address");
     let terms = Terms {
-        candidates: Arc::from([server]),
+        candidates: Candidates::udp(&[server]),
         certificate: Certificate::generate().expect("certificate"),
         setup_timeout: Duration::from_secs(15),
         publisher_silence: Duration::from_secs(5),

@@ -164,7 +164,8 @@ fn w11_a_restart_finds_a_client_at_its_new_address() {
         camera.shoot(&mut net, i == 0);
     }
     // Another network: nothing reaches the old address any more.
-    net.clients[viewer].address = "10.0.9.9:6000".parse().expect("address");
+    let elsewhere = "10.0.9.9:6000".parse().expect("address");
+    (net.clients[viewer].address, net.clients[viewer].public) = (elsewhere, elsewhere);
     net.clients[viewer].cut_off = true;
     for _ in 0..60 {
         camera.shoot(&mut net, false);

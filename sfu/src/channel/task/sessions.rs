@@ -37,6 +37,9 @@ impl Task {
             }
             Event::Stats(peer, stats) => self.stats(peer, stats),
             Event::NothingHeard(peer) => self.nothing_heard(peer),
+            Event::Moved(peer) => {
+                tracing::info!(channel = %self.name, %peer, "the client's address changed")
+            }
         }
     }
 
@@ -174,7 +177,7 @@ impl Task {
             .sessions
             .shard_of(id)
             .unwrap_or(self.home);
-        let candidates = &self.channels.shared.shards[shard].terms.candidates;
+        let candidates = &self.channels.shared.shards[shard].terms.candidates.udp;
         let port = candidates.first().map_or(0, std::net::SocketAddr::port);
         tracing::warn!(
             channel = %self.name, peer = %id, port, ?candidates,
