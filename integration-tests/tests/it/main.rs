@@ -3,6 +3,7 @@
 mod conformance;
 mod http;
 mod joining;
+mod lips;
 mod moment;
 mod pages;
 mod shards;

@@ -14,6 +14,12 @@ const MAX_PAYLOAD: usize = 1_460;
 /// A stream that is silent for this long gives its place to another of the same kind (a simulcast layer that
 /// was switched off, a sender that started again with another SSRC).
 const SILENT_STREAM: Duration = Duration::from_secs(1);
+/// Clocks move together by at most this much because a packet seems to come from the future; a track that is
+/// further ahead jumped in its own timestamps.
+const AHEAD: Duration = Duration::from_secs(1);
+/// A sender report that puts its track's newest packet further than this from its arrival is not believed
+/// (some senders report a timestamp of zero before they have sent anything).
+const BELIEVED: Duration = Duration::from_secs(10);
 
 /// The receiving half of a publisher.
 #[derive(Debug)]
@@ -40,6 +46,8 @@ struct Track {
     clock: TrackClock,
     newest: Option<u64>,
     heard: Instant,
+    /// Timestamp on the wire of the packet heard last.
+    timestamp: u32,
     /// Counts the streams this track was taken from.
     stream: u32,
 }
@@ -52,6 +60,7 @@ impl Track {
             clock,
             newest: None,
             heard: now,
+            timestamp: 0,
             stream,
         }
     }
@@ -101,15 +110,23 @@ impl Ingest {
             self.restarts += 1;
         }
         track.heard = now;
+        track.timestamp = rtp.header.timestamp;
         let pts = track.clock.pts(rtp.time.numer(), since_epoch)?;
         track.newest = track.newest.max(Some(pts));
+        // The publisher's number in the high part, the track's own streams in the low one.
+        let generation = (self.generation << 8) | (track.stream & 0xff);
+        let (captured, ahead) = track.clock.captured(rtp.header.timestamp, now);
+        if ahead > AHEAD {
+            track.clock.report(rtp.header.timestamp, now);
+        } else if !ahead.is_zero() {
+            self.earlier(ahead);
+        }
         Some(Arc::new(Packet {
             kind,
-            // The publisher's number in the high part, the track's own streams in the low one.
-            generation: (self.generation << 8) | (track.stream & 0xff),
+            generation,
             seq: *rtp.seq_no,
             pts,
-            captured: track.clock.captured(rtp.header.timestamp, now),
+            captured,
             received: now,
             marker: rtp.header.marker,
             part,
@@ -125,16 +142,36 @@ impl Ingest {
         rtp: u64,
         arrived: Instant,
     ) {
-        let local = self.ntp.observe(ntp, arrived);
         // The wire carries 32 bits.
         #[allow(clippy::cast_possible_truncation)]
         let rtp = rtp as u32;
-        for track in [&mut self.audio, &mut self.video]
-            .into_iter()
-            .flatten()
-            .filter(|t| t.ssrc == ssrc)
-        {
-            track.clock.report(rtp, local);
+        let (track, other) = match (&mut self.audio, &mut self.video) {
+            (Some(audio), video) if audio.ssrc == ssrc => (audio, video.as_mut()),
+            (audio, Some(video)) if video.ssrc == ssrc => (video, audio.as_mut()),
+            _ => return,
+        };
+        let observed = self.ntp.observe(ntp, arrived, track.clock.known(rtp));
+        if let Some(other) = other {
+            other.clock.shift(observed.moved);
+        }
+        let before = track.clock.clone();
+        track.clock.report(rtp, observed.local);
+        let newest = track.clock.known(track.timestamp);
+        let off = newest.map_or(Duration::MAX, |at| {
+            at.max(track.heard) - at.min(track.heard)
+        });
+        if off > BELIEVED {
+            track.clock = before;
+            track.clock.shift(observed.moved);
+        }
+    }
+
+    /// A packet arrived before it was captured: the publisher's clock is earlier than was thought, for both tracks.
+    fn earlier(&mut self, by: Duration) {
+        let by = -i64::try_from(by.as_nanos()).unwrap_or(0);
+        self.ntp.shift(by);
+        for track in [&mut self.audio, &mut self.video].into_iter().flatten() {
+            track.clock.shift(by);
         }
     }
 
@@ -202,6 +239,58 @@ impl KeyframeRequests {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn publisher(start: Instant) -> Ingest {
+        let mut ingest = Ingest::new(1, start);
+        ingest.audio = Some(Track::new(Kind::Audio, 1.into(), 0, start));
+        ingest.video = Some(Track::new(Kind::Video, 2.into(), 0, start));
+        ingest
+    }
+
+    fn known(track: Option<&Track>, rtp: u32) -> Option<Instant> {
+        track.and_then(|t| t.clock.known(rtp))
+    }
+
+    #[test]
+    fn what_one_report_corrects_moves_both_tracks() {
+        let (start, ntp) = (Instant::now(), std::time::SystemTime::UNIX_EPOCH);
+        let second = Duration::from_secs(1);
+        let mut ingest = publisher(start);
+        // The first report takes 100 ms, the second, of the other track, no time at all.
+        ingest.report(
+            1.into(),
+            ntp + second * 100,
+            4_800,
+            start + Duration::from_millis(100),
+        );
+        ingest.report(2.into(), ntp + second * 101, 90_000, start + second);
+        assert_eq!(
+            known(ingest.video.as_ref(), 90_000),
+            Some(start + second),
+            "captured when the fast report says"
+        );
+        assert_eq!(
+            known(ingest.audio.as_ref(), 4_800 + 48_000),
+            Some(start + second),
+            "and so was the sound of that second"
+        );
+        ingest.earlier(Duration::from_millis(30));
+        assert_eq!(
+            known(ingest.audio.as_ref(), 4_800),
+            known(ingest.video.as_ref(), 0)
+        );
+    }
+
+    #[test]
+    fn a_report_of_nonsense_is_not_believed() {
+        let (start, ntp) = (Instant::now(), std::time::SystemTime::UNIX_EPOCH);
+        let mut ingest = publisher(start);
+        ingest.report(1.into(), ntp, 48_000, start);
+        let before = known(ingest.audio.as_ref(), 0);
+        let later = Duration::from_secs(1);
+        ingest.report(1.into(), ntp + later, u64::from(u32::MAX / 2), start + later);
+        assert_eq!(known(ingest.audio.as_ref(), 0), before);
+    }
 
     #[test]
     fn keyframe_requests_are_merged_and_repeated_until_one_arrives() {

@@ -24,6 +24,8 @@ use super::viewer::{Sender, Viewer};
 const H264_PROFILE: u32 = 0x42_e01f;
 /// How often str0m gathers statistics of one peer.
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
+/// Between two RTCP reports of one stream: a receiver synchronises picture and sound once it has two of each.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Largest accepted session description, in bytes, whatever the HTTP limit.
 const MAX_SDP: usize = 64 << 10;
 
@@ -193,6 +195,8 @@ fn config(terms: &Terms, identity: &Identity) -> RtcConfig {
         })
         .set_rtp_mode(true)
         .set_stats_interval(Some(STATS_INTERVAL))
+        .set_rtcp_report_interval_audio(REPORT_INTERVAL)
+        .set_rtcp_report_interval_video(REPORT_INTERVAL)
         .clear_codecs()
         .enable_opus(true, false);
     config
@@ -263,15 +267,17 @@ fn viewer(rtc: &mut Rtc, answer: &Summary, identity: &Identity, track: Track) ->
             .codec_config()
             .find(|p| p.spec().codec == codec && negotiated.contains(&p.pt()))?
             .pt();
-        let ssrc = rtc.direct_api().stream_tx_by_mid(mid, None)?.ssrc();
-        Some(Sender::new(
+        let stream = (rtc.direct_api().stream_tx_by_mid(mid, None)).map(|s| (s.ssrc(), s.rtx()))?;
+        let sender = Sender::new(
             kind,
             mid,
             pt,
-            ssrc,
+            stream,
             identity.first_seq,
             identity.first_timestamp,
-        ))
+        );
+        sender.close(rtc);
+        Some(sender)
     };
     let video = sender(Kind::Video, Codec::H264);
     let audio = sender(Kind::Audio, Codec::Opus);

@@ -10,6 +10,7 @@ use str0m::Rtc;
 use str0m::media::{Mid, Pt};
 use str0m::rtp::{RtpWrite, Ssrc};
 
+use super::clock::duration;
 use super::packet::{Kind, Packet, StyledUnit, Track};
 
 /// Distance of replayed frames in ticks (1 ms): a joiner decodes the past in a burst and shows only its end.
@@ -22,9 +23,12 @@ pub(crate) struct Sender {
     mid: Mid,
     pt: Pt,
     ssrc: Ssrc,
+    rtx: Option<Ssrc>,
     next_seq: u64,
     timestamp_offset: u32,
     segment: Option<Segment>,
+    /// True once something was sent.
+    open: bool,
 }
 
 /// A run of source packets whose numbers are only shifted, so that a late one still finds its place.
@@ -52,7 +56,7 @@ impl Sender {
         kind: Kind,
         mid: Mid,
         pt: Pt,
-        ssrc: Ssrc,
+        (ssrc, rtx): (Ssrc, Option<Ssrc>),
         first_seq: u16,
         timestamp_offset: u32,
     ) -> Self {
@@ -63,10 +67,30 @@ impl Sender {
             mid,
             pt,
             ssrc,
+            rtx,
             next_seq,
             timestamp_offset,
             segment: None,
+            open: false,
         }
+    }
+
+    /// Takes the stream away from str0m until there is something to send: its sender reports would name RTP
+    /// time zero until then, and a receiver needs several good ones to forget them (Chromium: three, then two
+    /// more, so 20 s without lip-sync at one every 5 s).
+    pub(crate) fn close(&self, rtc: &mut Rtc) {
+        rtc.direct_api().remove_stream_tx(self.ssrc);
+    }
+
+    fn open(&mut self, rtc: &mut Rtc) {
+        let mut api = rtc.direct_api();
+        // An answer given in the meantime (ICE restart) named another one.
+        if let Some(stream) = api.stream_tx_by_mid(self.mid, None) {
+            (self.ssrc, self.rtx) = (stream.ssrc(), stream.rtx());
+            api.remove_stream_tx(self.ssrc);
+        }
+        api.declare_stream_tx(self.ssrc, self.rtx, self.mid, None);
+        self.open = true;
     }
 
     fn begin(&mut self, first: &Packet, from_pts: u64) {
@@ -86,6 +110,9 @@ impl Sender {
     }
 
     fn write(&mut self, rtc: &mut Rtc, write: &Write<'_>) -> bool {
+        if !self.open {
+            self.open(rtc);
+        }
         self.next_seq = self.next_seq.max(write.seq + 1);
         // Truncation is the RTP time stamp's own wrap.
         #[allow(clippy::cast_possible_truncation)]
@@ -250,8 +277,14 @@ impl Viewer {
         let mut replay = Replay::new(past, live, self.last_pts);
         for packet in group {
             let pts = replay.place(packet.pts);
-            let seq = base + (packet.seq - first.seq);
-            if sender.write(rtc, &source(seq, pts, packet)) {
+            let write = Write {
+                seq: base + (packet.seq - first.seq),
+                pts,
+                captured: before(last.captured, live - pts),
+                marker: packet.marker,
+                payload: &packet.payload,
+            };
+            if sender.write(rtc, &write) {
                 drain.drain(rtc);
             }
         }
@@ -279,10 +312,11 @@ impl Viewer {
         }
         let past = frames_before(units.clone().map(|u| u.pts.0), live);
         let mut replay = Replay::new(past, live, self.last_pts);
+        let captured = capture(live);
         self.playing = Playing::Styled;
         for unit in units {
             let pts = replay.place(unit.pts.0);
-            self.unit(rtc, unit, pts, capture(unit.pts.0), drain);
+            self.unit(rtc, unit, pts, before(captured, live - pts), drain);
         }
         self.pictured(now);
     }
@@ -343,6 +377,13 @@ fn source(seq: u64, pts: u64, packet: &Packet) -> Write<'_> {
         marker: packet.marker,
         payload: &packet.payload,
     }
+}
+
+/// Capture time of a replayed picture: as far before the last one as its timestamp, so that a sender report made
+/// in the middle of a replay says the same as any other.
+fn before(last: Instant, ticks: u64) -> Instant {
+    let span = duration(ticks, Kind::Video.clock_rate());
+    last.checked_sub(span).unwrap_or(last)
 }
 
 fn frames_before(all: impl Iterator<Item = u64>, live: u64) -> u64 {

@@ -1,6 +1,7 @@
 //! The media core from outside, in virtual time: real SDP, ICE, DTLS and SRTP, no socket and no sleep.
 
 mod hardening;
+mod lips;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod net;
 mod switching;

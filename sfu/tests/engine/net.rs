@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use reverie_sfu::engine::ids::{PeerId, StreamId};
 use reverie_sfu::engine::negotiate::{self, Certificate, Identity, Side, Terms};
@@ -28,6 +28,8 @@ pub(crate) struct Client {
     pub(crate) id: PeerId,
     /// Media it received, in order of arrival.
     pub(crate) received: Vec<RtpPacket>,
+    /// Sender reports it received, in order of arrival: stream, NTP time, RTP time.
+    pub(crate) reports: Vec<(Ssrc, SystemTime, u32)>,
     /// Keyframe requests it received.
     pub(crate) keyframe_requests: usize,
     /// Its ICE state.
@@ -36,6 +38,8 @@ pub(crate) struct Client {
     pub(crate) closed: bool,
     /// Datagrams to it are lost while this is set, and so are those from it.
     pub(crate) cut_off: bool,
+    /// How long its datagrams take to the engine.
+    pub(crate) uplink: Duration,
     address: SocketAddr,
     video: Mid,
     audio: Mid,
@@ -62,6 +66,8 @@ pub(crate) struct Net {
     server: SocketAddr,
     /// While set, datagrams of clients are kept here and not given to the engine.
     captured: Option<Vec<(SocketAddr, Vec<u8>)>>,
+    /// Datagrams on their way to the engine, each with its arrival.
+    in_flight: Vec<(Instant, SocketAddr, Vec<u8>)>,
 }
 
 impl Net {
@@ -91,6 +97,7 @@ impl Net {
             generation: 0,
             server,
             captured: None,
+            in_flight: Vec::new(),
         }
     }
 
@@ -148,6 +155,7 @@ impl Net {
                 .iter()
                 .map(|c| c.next)
                 .chain([self.wake])
+                .chain(self.in_flight.iter().map(|d| d.0))
                 .min()
                 .unwrap_or(end);
             if next > end {
@@ -232,17 +240,38 @@ impl Net {
         marker: bool,
         payload: &[u8],
     ) {
-        let pt = self.pt(client, mid);
-        let now = self.now;
+        let packet = RtpWrite::new(
+            self.pt(client, mid),
+            seq.into(),
+            timestamp,
+            self.now,
+            payload.to_vec(),
+        );
+        self.send(client, mid, packet.marker(marker));
+    }
+
+    /// Writes one RTP packet that says more than most; the payload type is filled in.
+    pub(crate) fn write_packet(
+        &mut self,
+        client: usize,
+        kind: MediaKind,
+        packet: impl FnOnce(Pt) -> RtpWrite,
+    ) {
+        let mid = match kind {
+            MediaKind::Audio => self.clients[client].audio,
+            MediaKind::Video => self.clients[client].video,
+        };
+        let packet = packet(self.pt(client, mid));
+        self.send(client, mid, packet);
+    }
+
+    fn send(&mut self, client: usize, mid: Mid, packet: RtpWrite) {
         let rtc = &mut self.clients[client].rtc;
         let mut api = rtc.direct_api();
         let stream = api
             .stream_tx_by_mid(mid, None)
             .expect("a sending client has streams");
-        let packet = RtpWrite::new(pt, seq.into(), timestamp, now, payload.to_vec())
-            .marker(marker)
-            .nackable(true);
-        stream.write_rtp(packet);
+        stream.write_rtp(packet.nackable(true));
         self.step_client(client);
         self.settle();
     }
@@ -289,10 +318,12 @@ impl Net {
             rtc,
             id,
             received: Vec::new(),
+            reports: Vec::new(),
             keyframe_requests: 0,
             state: IceConnectionState::New,
             closed: false,
             cut_off: false,
+            uplink: Duration::ZERO,
             address,
             video,
             audio,
@@ -325,6 +356,15 @@ impl Net {
         }
         if self.wake <= self.now {
             self.engine.handle(self.now, Input::Timeout);
+        }
+        let now = self.now;
+        for (_, source, bytes) in self.in_flight.extract_if(.., |d| d.0 <= now) {
+            let input = Input::Datagram {
+                source,
+                destination: self.server,
+                bytes: &bytes,
+            };
+            self.engine.handle(now, input);
         }
         self.settle();
     }
@@ -394,6 +434,12 @@ impl Net {
             captured.extend(sent.into_iter().map(|t| (source, t.contents.to_vec())));
             return;
         }
+        if !client.uplink.is_zero() {
+            let due = self.now + client.uplink;
+            self.in_flight
+                .extend(sent.into_iter().map(|t| (due, source, t.contents.to_vec())));
+            return;
+        }
         for t in sent {
             let input = Input::Datagram {
                 source,
@@ -409,6 +455,13 @@ impl Client {
     fn take(&mut self, event: str0m::Event) {
         match event {
             str0m::Event::RtpPacket(packet) => self.received.push(packet),
+            str0m::Event::SenderFeedback(report) => {
+                let info = report.sender_info;
+                // The wire carries 32 bits.
+                #[allow(clippy::cast_possible_truncation)]
+                let rtp = info.rtp_time.numer() as u32;
+                self.reports.push((info.ssrc, info.ntp_time, rtp));
+            }
             str0m::Event::KeyframeRequest(_) => self.keyframe_requests += 1,
             str0m::Event::IceConnectionStateChange(state) => self.state = state,
             str0m::Event::Closed => self.closed = true,
