@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use reverie_transcoder::h264::{self, PayloadKind};
 use str0m::rtp::{RtpPacket, Ssrc};
 
+use super::bitstream::{Bitstream, Placed};
 use super::clock::{NtpClock, TrackClock, ticks};
 use super::packet::{Kind, Packet};
 
@@ -37,6 +38,15 @@ pub(crate) struct Ingest {
     pub(crate) ignored: u64,
     /// How often a track went on with another stream.
     pub(crate) restarts: u64,
+    b_frames_told: bool,
+}
+
+/// A packet on the time line.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    pub(crate) packet: Arc<Packet>,
+    /// Parameter sets that the publisher sent once, for the keyframe that begins with `packet`: come before it.
+    pub(crate) sets: Option<Arc<Packet>>,
 }
 
 #[derive(Debug)]
@@ -44,6 +54,7 @@ struct Track {
     /// With simulcast every layer has its own; the first one seen is the one taken.
     ssrc: Ssrc,
     clock: TrackClock,
+    bitstream: Bitstream,
     newest: Option<u64>,
     heard: Instant,
     /// Timestamp on the wire of the packet heard last.
@@ -58,6 +69,7 @@ impl Track {
         Self {
             ssrc,
             clock,
+            bitstream: Bitstream::default(),
             newest: None,
             heard: now,
             timestamp: 0,
@@ -78,11 +90,12 @@ impl Ingest {
             refused: 0,
             ignored: 0,
             restarts: 0,
+            b_frames_told: false,
         }
     }
 
     /// Puts a packet onto the time line; `None` if it is not one of ours to forward.
-    pub(crate) fn take(&mut self, now: Instant, kind: Kind, rtp: RtpPacket) -> Option<Arc<Packet>> {
+    pub(crate) fn take(&mut self, now: Instant, kind: Kind, rtp: RtpPacket) -> Option<Taken> {
         if rtp.payload.is_empty() {
             return None;
         }
@@ -115,23 +128,59 @@ impl Ingest {
         track.newest = track.newest.max(Some(pts));
         // The publisher's number in the high part, the track's own streams in the low one.
         let generation = (self.generation << 8) | (track.stream & 0xff);
+        let placed = match kind {
+            Kind::Audio => Placed {
+                seq: *rtp.seq_no,
+                sets: None,
+            },
+            Kind::Video => track
+                .bitstream
+                .place(*rtp.seq_no, pts, part, &rtp.payload)?,
+        };
         let (captured, ahead) = track.clock.captured(rtp.header.timestamp, now);
         if ahead > AHEAD {
             track.clock.report(rtp.header.timestamp, now);
         } else if !ahead.is_zero() {
             self.earlier(ahead);
         }
-        Some(Arc::new(Packet {
-            kind,
-            generation,
-            seq: *rtp.seq_no,
-            pts,
-            captured,
-            received: now,
-            marker: rtp.header.marker,
-            part,
-            payload: rtp.payload,
-        }))
+        let packet = |seq, marker, part, rotation, payload| {
+            Arc::new(Packet {
+                kind,
+                generation,
+                seq,
+                pts,
+                captured,
+                received: now,
+                marker,
+                part,
+                rotation,
+                payload,
+            })
+        };
+        // The values of the enum are those of the wire.
+        let rotation = rtp.header.ext_vals.video_orientation.map(|o| o as u8);
+        let sets = placed.sets.map(|sets| {
+            packet(
+                placed.seq - 1,
+                false,
+                PayloadKind::ParameterSets,
+                None,
+                sets,
+            )
+        });
+        Some(Taken {
+            packet: packet(placed.seq, rtp.header.marker, part, rotation, rtp.payload),
+            sets,
+        })
+    }
+
+    /// True once, as soon as the picture is known to have B-frames.
+    pub(crate) fn take_b_frames(&mut self) -> bool {
+        let has = self
+            .video
+            .as_ref()
+            .is_some_and(|t| t.bitstream.has_b_frames());
+        has && !std::mem::replace(&mut self.b_frames_told, has)
     }
 
     /// A sender report of the publisher: its NTP time, the RTP time of the same instant, and when it arrived.
@@ -288,7 +337,12 @@ mod tests {
         ingest.report(1.into(), ntp, 48_000, start);
         let before = known(ingest.audio.as_ref(), 0);
         let later = Duration::from_secs(1);
-        ingest.report(1.into(), ntp + later, u64::from(u32::MAX / 2), start + later);
+        ingest.report(
+            1.into(),
+            ntp + later,
+            u64::from(u32::MAX / 2),
+            start + later,
+        );
         assert_eq!(known(ingest.audio.as_ref(), 0), before);
     }
 

@@ -3,6 +3,7 @@
 //! Reads no clock, owns no socket, knows no other thread. After each [`Engine::handle`] drain
 //! [`Engine::poll`] to [`Output::Wait`].
 
+mod bitstream;
 mod clock;
 mod deadline;
 mod demux;
@@ -15,6 +16,7 @@ pub mod negotiate;
 pub mod packet;
 mod peer;
 pub mod sdp;
+mod skew;
 mod stream;
 mod viewer;
 
@@ -289,16 +291,23 @@ impl Engine {
         self.counts.refused += ingest.refused - refused;
         self.counts.ignored += ingest.ignored - ignored;
         let restarted = ingest.restarts > restarts;
+        let b_frames = ingest.take_b_frames();
         if restarted {
             self.want_keyframe(stream);
         }
-        let Some(packet) = taken else { return };
+        if b_frames {
+            self.event(stream, Event::BFrames(id));
+        }
+        let Some(ingest::Taken { packet, sets }) = taken else {
+            return;
+        };
         self.counts.received[kind as usize] += 1;
         self.counts.received_bytes[kind as usize] += packet.payload.len() as u64;
         let Some(target) = self.streams.get_mut(&stream) else {
             return;
         };
         if target.publisher == Some(id) {
+            target.pending.extend(sets);
             target.pending.push(packet);
             self.mark(stream);
         }

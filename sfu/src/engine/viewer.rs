@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use str0m::Rtc;
 use str0m::media::{Mid, Pt};
-use str0m::rtp::{RtpWrite, Ssrc};
+use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc, VideoOrientation};
 
 use super::clock::duration;
 use super::packet::{Kind, Packet, StyledUnit, Track};
@@ -38,8 +38,9 @@ struct Segment {
     /// First sequence number of the publisher in this segment, and what it became.
     first: u64,
     base: u64,
-    /// Packets before this time were replayed with other timestamps.
-    from_pts: u64,
+    /// The last packet that was replayed: others up to it got other timestamps, except those of its own picture.
+    replayed: Option<u64>,
+    live: u64,
 }
 
 /// What is written for one packet.
@@ -48,6 +49,7 @@ struct Write<'a> {
     pts: u64,
     captured: Instant,
     marker: bool,
+    rotation: Option<u8>,
     payload: &'a Arc<[u8]>,
 }
 
@@ -93,12 +95,13 @@ impl Sender {
         self.open = true;
     }
 
-    fn begin(&mut self, first: &Packet, from_pts: u64) {
+    fn begin(&mut self, first: &Packet, live: u64, replayed: Option<u64>) {
         self.segment = Some(Segment {
             generation: first.generation,
             first: first.seq,
             base: self.next_seq,
-            from_pts,
+            replayed,
+            live,
         });
     }
 
@@ -106,7 +109,8 @@ impl Sender {
     fn place(&self, packet: &Packet) -> Option<u64> {
         let segment = self.segment.filter(|s| s.generation == packet.generation)?;
         let distance = packet.seq.checked_sub(segment.first)?;
-        (packet.pts >= segment.from_pts).then_some(segment.base + distance)
+        let news = segment.replayed.is_none_or(|last| packet.seq > last);
+        (news || packet.pts == segment.live).then_some(segment.base + distance)
     }
 
     fn write(&mut self, rtc: &mut Rtc, write: &Write<'_>) -> bool {
@@ -129,6 +133,10 @@ impl Sender {
             write.payload.clone(),
         )
         .marker(write.marker)
+        .ext_vals(ExtensionValues {
+            video_orientation: write.rotation.map(VideoOrientation::from),
+            ..ExtensionValues::default()
+        })
         .nackable(self.kind == Kind::Video);
         stream.write_rtp(packet);
         true
@@ -155,6 +163,8 @@ pub(crate) struct Viewer {
     playing: Playing,
     last_pts: Option<u64>,
     first_picture: FirstPicture,
+    /// How styled pictures are to be turned, like the camera's they were made from.
+    pub(crate) rotation: Option<u8>,
 }
 
 /// When the first picture was sent, told once.
@@ -180,6 +190,7 @@ impl Viewer {
             playing: Playing::Nothing,
             last_pts: None,
             first_picture: FirstPicture::None,
+            rotation: None,
         }
     }
 
@@ -220,7 +231,7 @@ impl Viewer {
             .segment
             .is_none_or(|s| s.generation != packet.generation)
         {
-            sender.begin(packet, packet.pts);
+            sender.begin(packet, packet.pts, None);
         }
         let Some(seq) = sender.place(packet) else {
             return false;
@@ -272,7 +283,7 @@ impl Viewer {
         };
         let live = last.pts;
         let past = frames_before(group.clone().map(|p| p.pts), live);
-        sender.begin(first, live);
+        sender.begin(first, live, Some(last.seq));
         let base = sender.next_seq;
         let mut replay = Replay::new(past, live, self.last_pts);
         for packet in group {
@@ -282,6 +293,7 @@ impl Viewer {
                 pts,
                 captured: before(last.captured, live - pts),
                 marker: packet.marker,
+                rotation: packet.rotation,
                 payload: &packet.payload,
             };
             if sender.write(rtc, &write) {
@@ -359,6 +371,7 @@ impl Viewer {
                 pts,
                 captured,
                 marker: i + 1 == count,
+                rotation: self.rotation.filter(|_| i + 1 == count),
                 payload,
             };
             if sender.write(rtc, &write) {
@@ -375,6 +388,7 @@ fn source(seq: u64, pts: u64, packet: &Packet) -> Write<'_> {
         pts,
         captured: packet.captured,
         marker: packet.marker,
+        rotation: packet.rotation,
         payload: &packet.payload,
     }
 }

@@ -4,6 +4,7 @@ mod hardening;
 mod lips;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod net;
+mod publishers;
 mod switching;
 mod tracks;
 

@@ -53,6 +53,7 @@ pub(super) fn spawn(
         peers: HashMap::new(),
         publisher: None,
         live: false,
+        b_frames: false,
         generation: 0,
         epoch: Instant::now(),
         shown: PipelineView {
@@ -95,6 +96,8 @@ struct Task {
     peers: HashMap<PeerId, Peer>,
     publisher: Option<PeerId>,
     live: bool,
+    /// The publisher's picture has B-frames.
+    b_frames: bool,
     generation: u32,
     /// Zero of the channel's media time line.
     epoch: Instant,
@@ -237,6 +240,10 @@ impl Task {
         publisher.map_or((false, false), |p| (p.joined.audio, p.joined.video))
     }
 
+    fn warnings(&self) -> Vec<&'static str> {
+        self.b_frames.then_some("b_frames").into_iter().collect()
+    }
+
     fn queue(&self) -> Vec<MomentView> {
         (1..)
             .zip(self.moments.queue())
@@ -253,6 +260,7 @@ impl Task {
             viewers: self.viewers(),
             audio,
             video,
+            warnings: self.warnings(),
             event: self.log.last(),
             pipeline: self.shown.clone(),
             pipelines: shared.stages.names().map(str::to_owned).collect(),
