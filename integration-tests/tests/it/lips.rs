@@ -111,10 +111,7 @@ async fn flash_and_beep_stay_together_through_a_moment() -> Result<()> {
             median(part_shown) - reference,
             worst(part_shown, reference),
         );
-        ensure!(
-            part_shown.len() >= 2,
-            "too few flashes {name}: {shown:?}"
-        );
+        ensure!(part_shown.len() >= 2, "too few flashes {name}: {shown:?}");
         ensure!(
             worst(part_shown, reference) <= LIMIT,
             "{name}: {shown:?} and straight {straight:?}"

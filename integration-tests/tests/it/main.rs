@@ -6,6 +6,7 @@ mod joining;
 mod lips;
 mod moment;
 mod pages;
+mod publishers;
 mod shards;
 mod stages;
 mod stopping;
