@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import puppeteer from 'puppeteer-core';
+import { flashAndBeep } from './flash.mjs';
 import { prepare, stats, stopFrames, watchFrames } from './page.mjs';
 
 /** Milliseconds between two batches of frames. */
@@ -72,6 +73,8 @@ const COMMANDS = {
     await wait({ page, code: `document.querySelector(${JSON.stringify(selector)}) !== null` });
     await named(page).evaluate(watchFrames, selector, BATCH);
   },
+  /** @param {any} command */
+  flash: ({ page, whip, whep }) => named(page).evaluate(flashAndBeep, whip, whep),
   /** @param {any} command */
   stop_frames: ({ page }) => named(page).evaluate(stopFrames),
   /** @param {any} command */

@@ -92,6 +92,15 @@ impl Client {
         Self::chromium_with(&["--mdns"]).await
     }
 
+    /// Starts the aiortc publisher with `audio` or `video` alone.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::aiortc_watch`].
+    pub fn aiortc_publish_only(url: &str, kind: &str) -> Result<Self> {
+        Self::python("aiortc_publish.py", &["--url", url, "--only", kind])
+    }
+
     /// Starts a headless Chromium without pages.
     ///
     /// # Errors

@@ -48,6 +48,8 @@ pub struct Metrics {
     jitter: Histogram,
     rtt: HistogramVec,
     loss: HistogramVec,
+    skew: HistogramVec,
+    pub(crate) b_frames: IntCounter,
     forward_latency: Histogram,
     datagrams: IntCounterVec,
     send_calls: IntCounter,
@@ -221,6 +223,16 @@ impl Metrics {
                 &["protocol"],
                 &[0.0, 0.001, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0],
             ),
+            skew: m.histograms(
+                "av_skew_seconds",
+                "How much later the picture of one instant leaves than its sound, once a second per live channel; the receiver makes up for it by waiting with the sound.",
+                &["picture"],
+                &[-0.5, -0.2, -0.08, -0.04, -0.02, 0.0, 0.02, 0.04, 0.08, 0.2, 0.5, 1.0, 2.0],
+            ),
+            b_frames: m.counter(
+                "publisher_bframes_total",
+                "Publishers whose picture has B-frames.",
+            ),
             forward_latency: m.histogram(
                 "forward_latency_seconds",
                 "From reading a batch of packets to having given their last copy to the kernel.",
@@ -364,6 +376,11 @@ impl Metrics {
                 .with_label_values(&[protocol])
                 .observe(f64::from(loss));
         }
+    }
+
+    /// The picture of one instant left this much later than its sound.
+    pub(crate) fn skew(&self, picture: &str, seconds: f64) {
+        self.skew.with_label_values(&[picture]).observe(seconds);
     }
 
     /// Feedback counted since the last sample of a session.

@@ -72,6 +72,9 @@ pub(crate) enum Refused {
     /// The rules of moments say no.
     #[error("{0}")]
     Moment(#[from] reverie_moments::Refused),
+    /// There is nothing to transform.
+    #[error("the channel sends sound only; a moment needs a picture to transform")]
+    SoundOnly,
     /// No such stage.
     #[error("there is no pipeline {name:?}; available are: {known}")]
     Pipeline { name: String, known: String },

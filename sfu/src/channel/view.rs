@@ -78,6 +78,8 @@ pub(crate) struct ChannelView {
     pub audio: bool,
     /// True if the publisher sends a picture.
     pub video: bool,
+    /// What is wrong with what it sends, though it is shown: `b_frames`.
+    pub warnings: Vec<&'static str>,
     /// Number of the newest event.
     pub event: u64,
     /// Its pipeline.

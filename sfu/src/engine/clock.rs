@@ -4,12 +4,19 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-/// How far one sender report may move the publisher's clock away from the fastest delivery seen:
-/// follows real drift (1 ms per report) without following network jitter.
-const DRIFT_PER_REPORT: Duration = Duration::from_millis(1);
+/// The part of the time between two sender reports by which the publisher's clock may move away from the
+/// fastest delivery seen: follows the drift of real clocks (250 ppm) and not the network's jitter.
+const DRIFT: u32 = 4_000;
+
+/// A report that comes this much earlier or later than the one before promised means that the publisher
+/// set its clock.
+const STEP: Duration = Duration::from_secs(2);
 
 /// Ticks after which the known pair is moved forward: well before a 32-bit distance changes its sign.
 const RENEW: i32 = 1 << 30;
+
+/// A distance in nanoseconds, negative toward the past.
+type Nanos = i64;
 
 /// Maps the publisher's NTP clock to this host's clock; one for all its tracks, so that a common
 /// error moves picture and sound together (RFC 3550, section 6.4.1).
@@ -18,30 +25,76 @@ pub(crate) struct NtpClock {
     anchor: Option<(SystemTime, Instant)>,
 }
 
+/// What a sender report says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Observed {
+    /// Its NTP time on this host's clock.
+    pub(crate) local: Instant,
+    /// How far the whole mapping moved: what was known of other tracks moves with it.
+    pub(crate) moved: Nanos,
+}
+
 impl NtpClock {
-    /// Takes a sender report's NTP time that arrived at `at` and returns it on this host's clock.
-    pub(crate) fn observe(&mut self, ntp: SystemTime, at: Instant) -> Instant {
-        let mapped = match self.anchor {
-            None => at,
-            Some((anchor, local)) => {
-                let drifted = shift(local, ntp, anchor) + DRIFT_PER_REPORT;
-                drifted.min(at)
-            }
+    /// Takes a sender report's NTP time that arrived at `at`; `known` is what its track thought of that instant.
+    ///
+    /// If the publisher set its clock, the mapping starts again where the track stands, and nothing moves.
+    pub(crate) fn observe(
+        &mut self,
+        ntp: SystemTime,
+        at: Instant,
+        known: Option<Instant>,
+    ) -> Observed {
+        let Some((anchor, local)) = self.anchor else {
+            self.anchor = Some((ntp, at));
+            return Observed {
+                local: at,
+                moved: 0,
+            };
         };
-        self.anchor = Some((ntp, mapped));
-        mapped
+        let ahead = ntp.duration_since(anchor);
+        let mapped = match &ahead {
+            Ok(ahead) => local.checked_add(*ahead),
+            Err(behind) => local.checked_sub(behind.duration()),
+        };
+        let stepped = mapped.is_none_or(|m| at.max(m).duration_since(at.min(m)) > STEP);
+        let mapped = mapped.unwrap_or(at);
+        let local = if stepped {
+            known.unwrap_or(at)
+        } else {
+            at.min(mapped + ahead.unwrap_or_default() / DRIFT)
+        };
+        self.anchor = Some((ntp, local));
+        let moved = if stepped { 0 } else { between(mapped, local) };
+        Observed { local, moved }
+    }
+
+    /// Moves the mapping.
+    pub(crate) fn shift(&mut self, by: Nanos) {
+        if let Some((_, local)) = &mut self.anchor {
+            *local = shifted(*local, by);
+        }
     }
 }
 
-fn shift(local: Instant, ntp: SystemTime, anchor: SystemTime) -> Instant {
-    match ntp.duration_since(anchor) {
-        Ok(ahead) => local.checked_add(ahead).unwrap_or(local),
-        Err(behind) => local.checked_sub(behind.duration()).unwrap_or(local),
-    }
+fn between(from: Instant, to: Instant) -> Nanos {
+    let span = |a: Instant, b: Instant| {
+        Nanos::try_from(a.saturating_duration_since(b).as_nanos()).unwrap_or(Nanos::MAX)
+    };
+    span(to, from) - span(from, to)
+}
+
+fn shifted(at: Instant, by: Nanos) -> Instant {
+    let span = Duration::from_nanos(by.unsigned_abs());
+    let moved = if by >= 0 {
+        at.checked_add(span)
+    } else {
+        at.checked_sub(span)
+    };
+    moved.unwrap_or(at)
 }
 
 /// The clock of one track.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct TrackClock {
     rate: u32,
     /// First extended RTP timestamp and the channel ticks it was given.
@@ -80,20 +133,35 @@ impl TrackClock {
         self.capture = Some((rtp, local));
     }
 
-    /// Capture instant of a packet with this 32-bit timestamp that arrived at `now`; never later than `now`.
-    pub(crate) fn captured(&mut self, rtp: u32, now: Instant) -> Instant {
-        let (base, at) = *self.capture.get_or_insert((rtp, now));
+    /// Moves what is known of capture times.
+    pub(crate) fn shift(&mut self, by: Nanos) {
+        if let Some((_, at)) = &mut self.capture {
+            *at = shifted(*at, by);
+        }
+    }
+
+    /// Capture instant of `rtp` as far as it is known; may be later than now.
+    pub(crate) fn known(&self, rtp: u32) -> Option<Instant> {
+        let (base, at) = self.capture?;
         let distance = rtp.wrapping_sub(base).cast_signed();
         let span = duration(u64::from(distance.unsigned_abs()), self.rate);
-        if distance > RENEW {
-            self.capture = Some((rtp, at.checked_add(span).unwrap_or(at)));
-        }
-        let captured = if distance >= 0 {
+        if distance >= 0 {
             at.checked_add(span)
         } else {
             at.checked_sub(span)
-        };
-        captured.map_or(now, |t| t.min(now))
+        }
+    }
+
+    /// Capture instant of a packet with this 32-bit timestamp that arrived at `now`, and how far it lies after `now`.
+    ///
+    /// Nothing is captured after it arrived: the caller moves all clocks by what is over.
+    pub(crate) fn captured(&mut self, rtp: u32, now: Instant) -> (Instant, Duration) {
+        let at = self.known(rtp).unwrap_or(now);
+        let (base, _) = *self.capture.get_or_insert((rtp, now));
+        if rtp.wrapping_sub(base).cast_signed() > RENEW {
+            self.capture = Some((rtp, at));
+        }
+        (at.min(now), at.saturating_duration_since(now))
     }
 }
 
@@ -113,32 +181,42 @@ pub(crate) fn duration(ticks: u64, rate: u32) -> Duration {
 mod tests {
     use super::*;
 
-    #[test]
-    fn two_tracks_of_one_publisher_keep_their_capture_distance() {
-        let start = Instant::now();
-        let ntp = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000);
-        let mut clock = NtpClock::default();
-        let mut audio = TrackClock::new(48_000);
-        let mut video = TrackClock::new(90_000);
+    const ONE: Duration = Duration::from_secs(1);
 
-        // Both reports name the same capture second, but the video report arrives 80 ms later.
-        audio.report(4_800, clock.observe(ntp, start));
-        let late = start + Duration::from_millis(80);
-        video.report(9_000, clock.observe(ntp, late));
-
-        let now = start + Duration::from_secs(2);
-        let sound = audio.captured(4_800 + 48_000, now);
-        let picture = video.captured(9_000 + 90_000, now);
-        let skew = picture.max(sound) - picture.min(sound);
-        assert!(skew <= DRIFT_PER_REPORT, "{skew:?}");
+    fn ntp(seconds: f64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs_f64(1_000_000.0 + seconds)
     }
 
     #[test]
-    fn capture_is_never_in_the_future() {
-        let now = Instant::now();
-        let mut video = TrackClock::new(90_000);
-        video.report(0, now);
-        assert_eq!(video.captured(90_000, now), now);
+    fn a_slow_report_moves_the_clock_no_faster_than_clocks_drift() {
+        let start = Instant::now();
+        let mut clock = NtpClock::default();
+        clock.observe(ntp(0.0), start, None);
+        let late = clock.observe(ntp(1.0), start + ONE + Duration::from_millis(80), None);
+        assert_eq!(late.local, start + ONE + ONE / DRIFT);
+        assert_eq!(late.moved, 250_000);
+    }
+
+    #[test]
+    fn a_fast_report_moves_the_clock_at_once_and_says_how_far() {
+        let start = Instant::now();
+        let mut clock = NtpClock::default();
+        clock.observe(ntp(0.0), start, None);
+        let early = clock.observe(ntp(1.0), start + Duration::from_millis(900), None);
+        assert_eq!(early.local, start + Duration::from_millis(900));
+        assert_eq!(early.moved, -100_000_000);
+    }
+
+    #[test]
+    fn a_publisher_that_sets_its_clock_moves_nothing() {
+        let start = Instant::now();
+        let mut clock = NtpClock::default();
+        clock.observe(ntp(0.0), start, None);
+        for step in [3_600.0, -7_200.0] {
+            let known = start + ONE;
+            let seen = clock.observe(ntp(1.0 + step), start + ONE * 2, Some(known));
+            assert_eq!((seen.local, seen.moved), (known, 0));
+        }
     }
 
     #[test]
@@ -146,8 +224,16 @@ mod tests {
         let start = Instant::now();
         let mut video = TrackClock::new(90_000);
         video.report(u32::MAX - 44_999, start);
-        let captured = video.captured(45_000, start + Duration::from_secs(5));
-        assert_eq!(captured, start + Duration::from_secs(1));
+        let (captured, ahead) = video.captured(45_000, start + ONE * 5);
+        assert_eq!((captured, ahead), (start + ONE, Duration::ZERO));
+    }
+
+    #[test]
+    fn what_is_captured_after_its_arrival_is_told() {
+        let now = Instant::now();
+        let mut video = TrackClock::new(90_000);
+        video.report(0, now);
+        assert_eq!(video.captured(90_000, now), (now, ONE));
     }
 
     #[test]

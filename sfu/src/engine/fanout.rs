@@ -231,6 +231,8 @@ impl Engine {
         }
         let local = stream.publisher.is_some();
         let captured = stream.captured_at(unit.pts.0, now);
+        stream.skew.styled(now, captured);
+        let rotation = stream.rotation;
         for id in self.viewers_of(id) {
             let mut sent = false;
             self.with_peer(id, |peer, now, out| {
@@ -238,6 +240,7 @@ impl Engine {
                     if viewer.track() == Track::Source {
                         return;
                     }
+                    viewer.rotation = rotation;
                     let starts = unit.keyframe
                         && (meaning == Styled::Switch || viewer.playing() == Playing::Nothing);
                     if starts {
@@ -298,8 +301,20 @@ impl Engine {
         if local {
             self.outputs
                 .push_back(Output::Bus(Bus::Packets(id, pending)));
+            self.sample_skew(id);
         }
         self.after_stream(id);
+    }
+
+    fn sample_skew(&mut self, id: StreamId) {
+        let now = self.now;
+        let sample = self.streams.get_mut(&id).and_then(|s| s.skew.sample(now));
+        let Some(sample) = sample else { return };
+        for (styled, later) in [(false, sample.camera), (true, sample.styled)] {
+            if let Some(seconds) = later {
+                self.event(id, Event::Skew { styled, seconds });
+            }
+        }
     }
 
     fn forward(&mut self, id: StreamId, packets: &[Arc<Packet>]) {
@@ -423,6 +438,7 @@ impl Engine {
                 let Some(stream) = self.streams.get(&id) else {
                     return;
                 };
+                let rotation = stream.rotation;
                 let units: Vec<_> = stream.styled.units().cloned().collect();
                 let captured: HashMap<u64, Instant> = units
                     .iter()
@@ -430,6 +446,7 @@ impl Engine {
                     .collect();
                 self.with_peer(peer, |peer, now, out| {
                     peer.send(now, out, |viewer, rtc, drain| {
+                        viewer.rotation = rotation;
                         let capture = |pts: u64| captured.get(&pts).copied().unwrap_or(now);
                         viewer.start_styled(rtc, now, units.iter(), &capture, drain);
                     });

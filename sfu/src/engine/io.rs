@@ -232,6 +232,15 @@ pub enum Event {
     WantStyledKeyframe,
     /// New statistics of a session.
     Stats(PeerId, Stats),
+    /// A publisher's picture has B-frames: it is shown later than it need be, and not transformed smoothly.
+    BFrames(PeerId),
+    /// How much later the picture of one instant leaves than its sound, in seconds.
+    Skew {
+        /// False for the camera, true for the styled picture.
+        styled: bool,
+        /// Negative if the sound is later.
+        seconds: f64,
+    },
     /// No datagram of a session came for five seconds.
     NothingHeard(PeerId),
     /// A session's media goes to another address of the client from now on.

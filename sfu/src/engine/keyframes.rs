@@ -205,6 +205,7 @@ mod tests {
             received: now,
             marker,
             part,
+            rotation: None,
             payload: Arc::from([0_u8; 10]),
         })
     }

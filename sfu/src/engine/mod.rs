@@ -3,6 +3,7 @@
 //! Reads no clock, owns no socket, knows no other thread. After each [`Engine::handle`] drain
 //! [`Engine::poll`] to [`Output::Wait`].
 
+mod bitstream;
 mod clock;
 mod deadline;
 mod demux;
@@ -19,6 +20,7 @@ mod peer;
 mod repair;
 pub mod restart;
 pub mod sdp;
+mod skew;
 mod stream;
 mod stun;
 mod viewer;
@@ -371,10 +373,16 @@ impl Engine {
         self.counts.refused += ingest.refused - refused;
         self.counts.ignored += ingest.ignored - ignored;
         let restarted = ingest.restarts > restarts;
+        let b_frames = ingest.take_b_frames();
         if restarted {
             self.want_keyframe(stream);
         }
-        let Some(packet) = taken else { return };
+        if b_frames {
+            self.event(stream, Event::BFrames(id));
+        }
+        let Some(ingest::Taken { packet, sets }) = taken else {
+            return;
+        };
         self.profile(stream, id, &packet);
         self.counts.received[kind as usize] += 1;
         self.counts.received_bytes[kind as usize] += packet.payload.len() as u64;
@@ -382,6 +390,7 @@ impl Engine {
             return;
         };
         if target.publisher == Some(id) {
+            target.pending.extend(sets);
             target.pending.push(packet);
             self.mark(stream);
         }

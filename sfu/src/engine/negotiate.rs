@@ -27,6 +27,8 @@ use super::viewer::{Sender, Viewer};
 const STATS_INTERVAL: Duration = Duration::from_secs(5);
 /// Why adding a local candidate cannot fail.
 const VALID: &str = "a bound or configured address is a valid host candidate";
+/// Between two RTCP reports of one stream: a receiver synchronises picture and sound once it has two of each.
+const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// Largest accepted session description, in bytes, whatever the HTTP limit.
 const MAX_SDP: usize = 64 << 10;
 
@@ -288,6 +290,8 @@ fn config(terms: &Terms, identity: &Identity, codecs: Codecs) -> RtcConfig {
         })
         .set_rtp_mode(true)
         .set_stats_interval(Some(STATS_INTERVAL))
+        .set_rtcp_report_interval_audio(REPORT_INTERVAL)
+        .set_rtcp_report_interval_video(REPORT_INTERVAL)
         .clear_codecs();
     let known = config.codec_config();
     if let Some(format) = codecs.opus {
@@ -395,15 +399,17 @@ fn viewer(rtc: &mut Rtc, answer: &Summary, identity: &Identity, track: Track) ->
             .codec_config()
             .find(|p| p.spec().codec == codec && negotiated.contains(&p.pt()))?
             .pt();
-        let ssrc = rtc.direct_api().stream_tx_by_mid(mid, None)?.ssrc();
-        Some(Sender::new(
+        let stream = (rtc.direct_api().stream_tx_by_mid(mid, None)).map(|s| (s.ssrc(), s.rtx()))?;
+        let sender = Sender::new(
             kind,
             mid,
             pt,
-            ssrc,
+            stream,
             identity.first_seq,
             identity.first_timestamp,
-        ))
+        );
+        sender.close(rtc);
+        Some(sender)
     };
     let video = sender(Kind::Video, Codec::H264);
     let audio = sender(Kind::Audio, Codec::Opus);

@@ -56,6 +56,9 @@ pub struct Packet {
     pub marker: bool,
     /// What the H264 payload starts (RFC 6184); `Other` for audio.
     pub part: PayloadKind,
+    /// How the picture is to be turned before it is shown, if the packet says so (3GPP TS 26.114: the two low bits
+    /// of `urn:3gpp:video-orientation`).
+    pub rotation: Option<u8>,
     /// RTP payload without header.
     pub payload: Arc<[u8]>,
 }

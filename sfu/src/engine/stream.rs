@@ -14,6 +14,7 @@ use super::ids::PeerId;
 use super::ingest::KeyframeRequests;
 use super::keyframes::{SourceCache, StyledCache};
 use super::packet::{Kind, Packet, StyledUnit, Track};
+use super::skew::Skew;
 
 /// A cached group of at most this length is replayed to a joiner at once; a longer one only if no fresh keyframe comes.
 const SHORT_GROUP: Duration = Duration::from_secs(1);
@@ -101,6 +102,9 @@ pub(crate) struct Stream {
     next_unit: Option<u64>,
     last_styled: Option<u64>,
     captured: Option<(u64, Instant)>,
+    /// How the camera's pictures are to be turned, as it said last.
+    pub(crate) rotation: Option<u8>,
+    pub(crate) skew: Skew,
     tap: Option<Tap>,
 }
 
@@ -123,6 +127,8 @@ impl Stream {
             next_unit: None,
             last_styled: None,
             captured: None,
+            rotation: None,
+            skew: Skew::default(),
             tap: None,
         }
     }
@@ -186,6 +192,9 @@ impl Stream {
     pub(crate) fn keep(&mut self, packet: &Arc<Packet>) -> bool {
         let at = clock::duration(packet.pts, packet.kind.clock_rate());
         self.newest = self.newest.max(at);
+        self.skew
+            .leaves(packet.kind, packet.received, packet.captured);
+        self.rotation = packet.rotation.or(self.rotation);
         if packet.kind == Kind::Audio {
             return false;
         }
@@ -266,6 +275,8 @@ impl Stream {
         self.last_styled = None;
         self.tap = None;
         self.source.clear();
+        self.rotation = None;
+        self.skew = Skew::default();
         self.replay_at = None;
         self.show = match self.show {
             Show::Source | Show::Cut(_) => Show::Source,

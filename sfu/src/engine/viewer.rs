@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use str0m::Rtc;
 use str0m::media::{Mid, Pt};
-use str0m::rtp::{RtpWrite, Ssrc};
+use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc, VideoOrientation};
 
+use super::clock::duration;
 use super::packet::{Kind, Packet, StyledUnit, Track};
 
 /// Distance of replayed frames in ticks (1 ms): a joiner decodes the past in a burst and shows only its end.
@@ -22,9 +23,12 @@ pub(crate) struct Sender {
     mid: Mid,
     pt: Pt,
     ssrc: Ssrc,
+    rtx: Option<Ssrc>,
     next_seq: u64,
     timestamp_offset: u32,
     segment: Option<Segment>,
+    /// True once something was sent.
+    open: bool,
 }
 
 /// A run of source packets whose numbers are only shifted, so that a late one still finds its place.
@@ -34,8 +38,9 @@ struct Segment {
     /// First sequence number of the publisher in this segment, and what it became.
     first: u64,
     base: u64,
-    /// Packets before this time were replayed with other timestamps.
-    from_pts: u64,
+    /// The last packet that was replayed: others up to it got other timestamps, except those of its own picture.
+    replayed: Option<u64>,
+    live: u64,
 }
 
 /// What is written for one packet.
@@ -44,6 +49,7 @@ struct Write<'a> {
     pts: u64,
     captured: Instant,
     marker: bool,
+    rotation: Option<u8>,
     payload: &'a Arc<[u8]>,
 }
 
@@ -52,7 +58,7 @@ impl Sender {
         kind: Kind,
         mid: Mid,
         pt: Pt,
-        ssrc: Ssrc,
+        (ssrc, rtx): (Ssrc, Option<Ssrc>),
         first_seq: u16,
         timestamp_offset: u32,
     ) -> Self {
@@ -63,18 +69,39 @@ impl Sender {
             mid,
             pt,
             ssrc,
+            rtx,
             next_seq,
             timestamp_offset,
             segment: None,
+            open: false,
         }
     }
 
-    fn begin(&mut self, first: &Packet, from_pts: u64) {
+    /// Takes the stream away from str0m until there is something to send: its sender reports would name RTP
+    /// time zero until then, and a receiver needs several good ones to forget them (Chromium: three, then two
+    /// more, so 20 s without lip-sync at one every 5 s).
+    pub(crate) fn close(&self, rtc: &mut Rtc) {
+        rtc.direct_api().remove_stream_tx(self.ssrc);
+    }
+
+    fn open(&mut self, rtc: &mut Rtc) {
+        let mut api = rtc.direct_api();
+        // An answer given in the meantime (ICE restart) named another one.
+        if let Some(stream) = api.stream_tx_by_mid(self.mid, None) {
+            (self.ssrc, self.rtx) = (stream.ssrc(), stream.rtx());
+            api.remove_stream_tx(self.ssrc);
+        }
+        api.declare_stream_tx(self.ssrc, self.rtx, self.mid, None);
+        self.open = true;
+    }
+
+    fn begin(&mut self, first: &Packet, live: u64, replayed: Option<u64>) {
         self.segment = Some(Segment {
             generation: first.generation,
             first: first.seq,
             base: self.next_seq,
-            from_pts,
+            replayed,
+            live,
         });
     }
 
@@ -82,10 +109,14 @@ impl Sender {
     fn place(&self, packet: &Packet) -> Option<u64> {
         let segment = self.segment.filter(|s| s.generation == packet.generation)?;
         let distance = packet.seq.checked_sub(segment.first)?;
-        (packet.pts >= segment.from_pts).then_some(segment.base + distance)
+        let news = segment.replayed.is_none_or(|last| packet.seq > last);
+        (news || packet.pts == segment.live).then_some(segment.base + distance)
     }
 
     fn write(&mut self, rtc: &mut Rtc, write: &Write<'_>) -> bool {
+        if !self.open {
+            self.open(rtc);
+        }
         self.next_seq = self.next_seq.max(write.seq + 1);
         // Truncation is the RTP time stamp's own wrap.
         #[allow(clippy::cast_possible_truncation)]
@@ -102,6 +133,10 @@ impl Sender {
             write.payload.clone(),
         )
         .marker(write.marker)
+        .ext_vals(ExtensionValues {
+            video_orientation: write.rotation.map(VideoOrientation::from),
+            ..ExtensionValues::default()
+        })
         .nackable(self.kind == Kind::Video);
         stream.write_rtp(packet);
         true
@@ -128,6 +163,8 @@ pub(crate) struct Viewer {
     playing: Playing,
     last_pts: Option<u64>,
     first_picture: FirstPicture,
+    /// How styled pictures are to be turned, like the camera's they were made from.
+    pub(crate) rotation: Option<u8>,
 }
 
 /// When the first picture was sent, told once.
@@ -153,6 +190,7 @@ impl Viewer {
             playing: Playing::Nothing,
             last_pts: None,
             first_picture: FirstPicture::None,
+            rotation: None,
         }
     }
 
@@ -193,7 +231,7 @@ impl Viewer {
             .segment
             .is_none_or(|s| s.generation != packet.generation)
         {
-            sender.begin(packet, packet.pts);
+            sender.begin(packet, packet.pts, None);
         }
         let Some(seq) = sender.place(packet) else {
             return false;
@@ -245,13 +283,20 @@ impl Viewer {
         };
         let live = last.pts;
         let past = frames_before(group.clone().map(|p| p.pts), live);
-        sender.begin(first, live);
+        sender.begin(first, live, Some(last.seq));
         let base = sender.next_seq;
         let mut replay = Replay::new(past, live, self.last_pts);
         for packet in group {
             let pts = replay.place(packet.pts);
-            let seq = base + (packet.seq - first.seq);
-            if sender.write(rtc, &source(seq, pts, packet)) {
+            let write = Write {
+                seq: base + (packet.seq - first.seq),
+                pts,
+                captured: before(last.captured, live - pts),
+                marker: packet.marker,
+                rotation: packet.rotation,
+                payload: &packet.payload,
+            };
+            if sender.write(rtc, &write) {
                 drain.drain(rtc);
             }
         }
@@ -279,10 +324,11 @@ impl Viewer {
         }
         let past = frames_before(units.clone().map(|u| u.pts.0), live);
         let mut replay = Replay::new(past, live, self.last_pts);
+        let captured = capture(live);
         self.playing = Playing::Styled;
         for unit in units {
             let pts = replay.place(unit.pts.0);
-            self.unit(rtc, unit, pts, capture(unit.pts.0), drain);
+            self.unit(rtc, unit, pts, before(captured, live - pts), drain);
         }
         self.pictured(now);
     }
@@ -325,6 +371,7 @@ impl Viewer {
                 pts,
                 captured,
                 marker: i + 1 == count,
+                rotation: self.rotation.filter(|_| i + 1 == count),
                 payload,
             };
             if sender.write(rtc, &write) {
@@ -341,8 +388,16 @@ fn source(seq: u64, pts: u64, packet: &Packet) -> Write<'_> {
         pts,
         captured: packet.captured,
         marker: packet.marker,
+        rotation: packet.rotation,
         payload: &packet.payload,
     }
+}
+
+/// Capture time of a replayed picture: as far before the last one as its timestamp, so that a sender report made
+/// in the middle of a replay says the same as any other.
+fn before(last: Instant, ticks: u64) -> Instant {
+    let span = duration(ticks, Kind::Video.clock_rate());
+    last.checked_sub(span).unwrap_or(last)
 }
 
 fn frames_before(all: impl Iterator<Item = u64>, live: u64) -> u64 {

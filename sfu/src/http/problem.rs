@@ -58,6 +58,7 @@ pub(crate) enum Problem {
     SlowBody,
     Moment(reverie_moments::Refused),
     Pipeline(String),
+    SoundOnly(String),
     Busy(String),
     Draining,
     EventType(String),
@@ -195,6 +196,7 @@ impl Problem {
                 "moment refused",
                 refused.to_string(),
             ),
+            Self::SoundOnly(why) => (S::CONFLICT, "sound only", why.clone()),
             Self::Pipeline(why) => (S::UNPROCESSABLE_ENTITY, "unknown pipeline", why.clone()),
             Self::Busy(why) => (S::SERVICE_UNAVAILABLE, "overloaded", why.clone()),
             Self::Draining => (
@@ -315,6 +317,7 @@ impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
             Refused::Moment(refused) => Self::Moment(refused),
+            Refused::SoundOnly => Self::SoundOnly(refused.to_string()),
             Refused::Pipeline { .. } => Self::Pipeline(refused.to_string()),
         }
     }

@@ -1,10 +1,12 @@
 //! The media core from outside, in virtual time: real SDP, ICE, DTLS and SRTP, no socket and no sleep.
 
 mod hardening;
+mod lips;
 mod loss;
 #[allow(dead_code, reason = "the benchmark uses the rest")]
 mod net;
 mod offers;
+mod publishers;
 mod restarting;
 mod roaming;
 mod switching;

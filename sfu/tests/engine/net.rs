@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use reverie_sfu::engine::ids::{PeerId, StreamId};
 use reverie_sfu::engine::negotiate::{self, Candidates, Certificate, Identity, Side, Terms};
@@ -28,6 +28,8 @@ pub(crate) struct Client {
     pub(crate) id: PeerId,
     /// Media it received, in order of arrival.
     pub(crate) received: Vec<RtpPacket>,
+    /// Sender reports it received, in order of arrival: stream, NTP time, RTP time.
+    pub(crate) reports: Vec<(Ssrc, SystemTime, u32)>,
     /// Keyframe requests it received.
     pub(crate) keyframe_requests: usize,
     /// Its ICE state.
@@ -47,6 +49,8 @@ pub(crate) struct Client {
     /// What its datagrams go through to the engine and back; `None` loses and delays nothing.
     up: Option<Netem<Vec<u8>>>,
     down: Option<Netem<Vec<u8>>>,
+    /// How long its datagrams take to the engine.
+    pub(crate) uplink: Duration,
     video: Mid,
     audio: Mid,
     next: Instant,
@@ -74,6 +78,8 @@ pub(crate) struct Net {
     captured: Option<Vec<(SocketAddr, Vec<u8>)>>,
     /// Where datagrams went that found no client.
     astray: Vec<SocketAddr>,
+    /// Datagrams on their way to the engine, each with its arrival.
+    in_flight: Vec<(Instant, SocketAddr, Vec<u8>)>,
 }
 
 impl Net {
@@ -104,6 +110,7 @@ impl Net {
             server,
             captured: None,
             astray: Vec::new(),
+            in_flight: Vec::new(),
         }
     }
 
@@ -179,6 +186,7 @@ impl Net {
                 .flat_map(|c| [Some(c.next), due(&c.up), due(&c.down)])
                 .flatten()
                 .chain([self.wake])
+                .chain(self.in_flight.iter().map(|d| d.0))
                 .min()
                 .unwrap_or(end);
             if next > end {
@@ -274,17 +282,38 @@ impl Net {
         marker: bool,
         payload: &[u8],
     ) {
-        let pt = self.pt(client, mid);
-        let now = self.now;
+        let packet = RtpWrite::new(
+            self.pt(client, mid),
+            seq.into(),
+            timestamp,
+            self.now,
+            payload.to_vec(),
+        );
+        self.send(client, mid, packet.marker(marker));
+    }
+
+    /// Writes one RTP packet that says more than most; the payload type is filled in.
+    pub(crate) fn write_packet(
+        &mut self,
+        client: usize,
+        kind: MediaKind,
+        packet: impl FnOnce(Pt) -> RtpWrite,
+    ) {
+        let mid = match kind {
+            MediaKind::Audio => self.clients[client].audio,
+            MediaKind::Video => self.clients[client].video,
+        };
+        let packet = packet(self.pt(client, mid));
+        self.send(client, mid, packet);
+    }
+
+    fn send(&mut self, client: usize, mid: Mid, packet: RtpWrite) {
         let rtc = &mut self.clients[client].rtc;
         let mut api = rtc.direct_api();
         let stream = api
             .stream_tx_by_mid(mid, None)
             .expect("a sending client has streams");
-        let packet = RtpWrite::new(pt, seq.into(), timestamp, now, payload.to_vec())
-            .marker(marker)
-            .nackable(true);
-        stream.write_rtp(packet);
+        stream.write_rtp(packet.nackable(true));
         self.step_client(client);
         self.settle();
     }
@@ -342,6 +371,7 @@ impl Net {
             rtc,
             id,
             received: Vec::new(),
+            reports: Vec::new(),
             keyframe_requests: 0,
             state: IceConnectionState::New,
             closed: false,
@@ -349,6 +379,7 @@ impl Net {
             addressed: 0,
             answer: text,
             public: address,
+            uplink: Duration::ZERO,
             address,
             up: None,
             down: None,
@@ -385,6 +416,15 @@ impl Net {
         }
         if self.wake <= self.now {
             self.engine.handle(self.now, Input::Timeout);
+        }
+        let now = self.now;
+        for (_, source, bytes) in self.in_flight.extract_if(.., |d| d.0 <= now) {
+            let input = Input::Datagram {
+                source,
+                destination: self.server,
+                bytes: &bytes,
+            };
+            self.engine.handle(now, input);
         }
         self.settle();
     }
@@ -455,7 +495,7 @@ impl Net {
         if client.cut_off {
             return;
         }
-        let source = client.public;
+        let (source, uplink) = (client.public, client.uplink);
         if let Some(captured) = &mut self.captured {
             captured.extend(sent.into_iter().map(|t| (source, t.contents.to_vec())));
             return;
@@ -465,6 +505,12 @@ impl Net {
                 link.handle_input(Enter::Packet(self.now, t.contents.to_vec()));
             }
             return self.arrive(index);
+        }
+        if !uplink.is_zero() {
+            let due = self.now + uplink;
+            self.in_flight
+                .extend(sent.into_iter().map(|t| (due, source, t.contents.to_vec())));
+            return;
         }
         for t in sent {
             self.reach(source, &t.contents);
@@ -498,6 +544,13 @@ impl Client {
     fn take(&mut self, event: str0m::Event) {
         match event {
             str0m::Event::RtpPacket(packet) => self.received.push(packet),
+            str0m::Event::SenderFeedback(report) => {
+                let info = report.sender_info;
+                // The wire carries 32 bits.
+                #[allow(clippy::cast_possible_truncation)]
+                let rtp = info.rtp_time.numer() as u32;
+                self.reports.push((info.ssrc, info.ntp_time, rtp));
+            }
             str0m::Event::KeyframeRequest(_) => self.keyframe_requests += 1,
             str0m::Event::IceConnectionStateChange(state) => self.state = state,
             str0m::Event::Closed => self.closed = true,

@@ -57,6 +57,7 @@ pub(super) fn spawn(
         claims: Vec::new(),
         live: false,
         profile: None,
+        b_frames: false,
         generation: 0,
         epoch: Instant::now(),
         shown: PipelineView {
@@ -104,6 +105,8 @@ struct Task {
     live: bool,
     /// The H264 `profile-level-id` that the publisher sends.
     profile: Option<u32>,
+    /// The publisher's picture has B-frames.
+    b_frames: bool,
     generation: u32,
     /// Zero of the channel's media time line.
     epoch: Instant,
@@ -242,6 +245,10 @@ impl Task {
         publisher.map_or((false, false), |p| (p.joined.audio, p.joined.video))
     }
 
+    fn warnings(&self) -> Vec<&'static str> {
+        self.b_frames.then_some("b_frames").into_iter().collect()
+    }
+
     fn queue(&self) -> Vec<MomentView> {
         (1..)
             .zip(self.moments.queue())
@@ -258,6 +265,7 @@ impl Task {
             viewers: self.viewers(),
             audio,
             video,
+            warnings: self.warnings(),
             event: self.log.last(),
             pipeline: self.shown.clone(),
             pipelines: shared.stages.names().map(str::to_owned).collect(),

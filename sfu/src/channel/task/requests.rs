@@ -11,6 +11,9 @@ use crate::session::random_name;
 impl Task {
     pub(super) fn submit(&mut self, request: MomentRequest) -> Result<MomentView, Refused> {
         let pipeline = self.pipeline_name(request.pipeline)?;
+        if self.live && !self.media().1 {
+            return Err(Refused::SoundOnly);
+        }
         // Without randomness no session could have been made either.
         let id = random_name(8).unwrap_or_else(|_| format!("{:x}", wall_ms()));
         let submission = moments::Submission {

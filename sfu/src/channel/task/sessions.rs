@@ -36,6 +36,12 @@ impl Task {
                 }
             }
             Event::Stats(peer, stats) => self.stats(peer, stats),
+            Event::BFrames(peer) => self.b_frames(peer),
+            Event::Skew { styled, seconds } => self
+                .channels
+                .shared
+                .metrics
+                .skew(if styled { "styled" } else { "camera" }, seconds),
             Event::NothingHeard(peer) => self.nothing_heard(peer),
             Event::Moved(peer) => {
                 tracing::info!(channel = %self.name, %peer, "the client's address changed")
@@ -84,6 +90,7 @@ impl Task {
                 }
                 self.publisher = Some(id);
                 self.profile = None;
+                self.b_frames = false;
                 if !joined.video {
                     self.picture(id);
                 }
@@ -168,6 +175,20 @@ impl Task {
             metrics.feedback("in", "nack", count);
             peer.stats.nacks_received = stats.nacks_received;
         }
+    }
+
+    /// A publisher's picture comes out of order.
+    fn b_frames(&mut self, id: PeerId) {
+        if self.publisher != Some(id) || self.b_frames {
+            return;
+        }
+        self.b_frames = true;
+        self.channels.shared.metrics.b_frames.inc();
+        tracing::warn!(
+            channel = %self.name, peer = %id,
+            "the publisher sends B-frames, which delay the picture and which a moment cannot transform smoothly: set B-frames to 0 in the encoder (OBS: Output, Encoder Settings, B-frames; x264: tune=zerolatency)"
+        );
+        self.tell("stream.warning", 0, json!({ "warnings": self.warnings() }));
     }
 
     pub(super) fn nothing_heard(&self, id: PeerId) {
