@@ -14,6 +14,7 @@ mod keyframes;
 pub mod negotiate;
 pub mod packet;
 mod peer;
+mod quirks;
 pub mod sdp;
 mod stream;
 mod viewer;

@@ -17,6 +17,7 @@ use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 use super::ids::{PeerId, StreamId};
 use super::packet::{Kind, Track};
 use super::peer::{Peer, Role};
+use super::quirks;
 use super::sdp::{self, Summary};
 use super::viewer::{Sender, Viewer};
 
@@ -126,13 +127,14 @@ pub fn accept(
     offer: &str,
     now: Instant,
 ) -> Result<(Peer, String), Rejected> {
-    let summary = Summary::read(offer);
-    check_shape(&summary, side)?;
     if offer.len() > MAX_SDP {
         return Err(Rejected::Malformed(format!(
             "it is longer than {MAX_SDP} bytes"
         )));
     }
+    let offer = &*quirks::normal(offer);
+    let summary = Summary::read(offer);
+    check_shape(&summary, side)?;
     let narrowed = match side {
         Side::Publish { .. } => sdp::narrow(offer, "sendonly"),
         Side::Watch(_) => sdp::narrow(offer, "recvonly"),
@@ -170,8 +172,9 @@ fn answer(
     offer: &str,
     now: Instant,
 ) -> Result<(Rtc, String), Rejected> {
+    let lite = quirks::needs_ice_lite(offer);
     let offer = SdpOffer::from_sdp_string(offer).map_err(|e| Rejected::Malformed(e.to_string()))?;
-    let mut rtc = config(terms, identity).build(now);
+    let mut rtc = config(terms, identity).set_ice_lite(lite).build(now);
     for address in terms.candidates.iter() {
         let candidate = Candidate::host(*address, "udp")
             .expect("a bound or configured address is a valid host candidate");
