@@ -5,6 +5,8 @@ use std::borrow::Cow;
 const KEY: &str = "profile-level-id=";
 /// `profile_idc` of Baseline, as it is written (RFC 6184 section 8.1).
 const BASELINE: &str = "42";
+/// What a stream is taken for whose offer names no profile: level 3.1, as everything here.
+const INFERRED: &str = "42e01f";
 /// Constraint flags of Constrained Baseline.
 const CONSTRAINED: &str = "e0";
 
@@ -52,8 +54,9 @@ pub(super) fn needs_ice_lite(offer: &str) -> bool {
 /// The offer with its Baseline payloads named Constrained Baseline; as it is if it offers that already.
 ///
 /// FFmpeg's whip muxer names `42001e` for every Baseline stream, because it drops the constraint flags of
-/// the sequence parameter set. What those flags would exclude (flexible macroblock order, redundant
-/// slices) no encoder in use produces, so such a stream plays wherever Constrained Baseline does.
+/// the sequence parameter set; GStreamer names nothing, which means Baseline (RFC 6184 section 8.1). What
+/// the flags would exclude (flexible macroblock order, redundant slices) no encoder in use produces, so
+/// such a stream plays wherever Constrained Baseline does.
 fn constrained(offer: &str) -> Cow<'_, str> {
     let profiles = || offer.lines().filter_map(profile);
     let rewrites = profiles().any(is_plain) && !profiles().any(is_constrained);
@@ -61,6 +64,7 @@ fn constrained(offer: &str) -> Cow<'_, str> {
         return Cow::Borrowed(offer);
     }
     let lines = offer.lines().map(|line| match profile(line) {
+        Some("") => format!("{};{KEY}{INFERRED}", line.trim_end()),
         Some(id) if is_plain(id) => {
             let level = &id[4..];
             line.replacen(id, &format!("{BASELINE}{CONSTRAINED}{level}"), 1)
@@ -74,24 +78,38 @@ fn constrained(offer: &str) -> Cow<'_, str> {
     )
 }
 
-/// The `profile-level-id` of an `a=fmtp` line for packetization mode 1, if it has six digits.
+/// The `profile-level-id` of an `a=fmtp` line for packetization mode 1: six digits, or empty where none is
+/// given and the parameter sets, if given, are of Baseline.
 fn profile(line: &str) -> Option<&str> {
     let parameters = line.strip_prefix("a=fmtp:")?;
     if !parameters.contains("packetization-mode=1") {
         return None;
     }
-    let (_, value) = parameters.split_once(KEY)?;
+    let Some((_, value)) = parameters.split_once(KEY) else {
+        let sets = parameters.split_once("sprop-parameter-sets=");
+        return sets
+            .is_none_or(|(_, sets)| is_baseline_set(sets))
+            .then_some("");
+    };
     let id = value.get(..6)?;
     id.bytes().all(|b| b.is_ascii_hexdigit()).then_some(id)
 }
 
+/// True if base64 begins with a NAL header and the profile 66: its bits end in the third character.
+fn is_baseline_set(base64: &str) -> bool {
+    matches!(base64.as_bytes(), [_, b'0', b'I'..=b'L', ..])
+}
+
 fn is_plain(id: &str) -> bool {
-    id.starts_with(BASELINE) && !is_constrained(id)
+    id.is_empty() || id.starts_with(BASELINE) && !is_constrained(id)
 }
 
 /// Constraint flag 1 makes Baseline constrained (RFC 6184, table 5).
 fn is_constrained(id: &str) -> bool {
-    let flags = u8::from_str_radix(&id[2..4], 16).unwrap_or_default();
+    let flags = id
+        .get(2..4)
+        .map_or(Ok(0), |flags| u8::from_str_radix(flags, 16));
+    let flags = flags.unwrap_or_default();
     id.starts_with(BASELINE) && flags & 0x40 != 0
 }
 
@@ -135,6 +153,18 @@ mod tests {
             let offer = format!("{HEAD}{}{}", fmtp("42001f"), fmtp(constrained_id));
             assert!(matches!(constrained(&offer), Cow::Borrowed(_)), "{offer}");
         }
+    }
+
+    #[test]
+    fn no_profile_means_baseline_unless_the_parameter_sets_say_otherwise() {
+        let offer = |sets: &str| format!("{HEAD}a=fmtp:96 packetization-mode=1{sets}\r\n");
+        // The sets of x264 by GStreamer: 67 42 c0 1e, and 67 64 00 1e.
+        for baseline in ["", ";sprop-parameter-sets=Z0LAHtoCgL/lwA==,aM48gA=="] {
+            let offer = offer(baseline);
+            assert!(constrained(&offer).contains("42e01f"), "{offer}");
+        }
+        let high = offer(";sprop-parameter-sets=Z2QAHqzZQKA=,aOvjyyLA");
+        assert_eq!(constrained(&high), high);
     }
 
     #[test]
