@@ -3,7 +3,6 @@
 Runs on the system's Python, which has GStreamer's bindings; nothing here is in the virtual environment.
 """
 
-import subprocess
 import sys
 import threading
 import time
@@ -33,21 +32,6 @@ AUDIO = (
     "! audio/x-raw,rate=48000,channels=2 ! opusenc ! rtpopuspay pt=97 "
     "! application/x-rtp,media=audio,encoding-name=OPUS,payload=97,clock-rate=48000"
 )
-
-
-def give_certificate(pipeline: Gst.Pipeline) -> None:
-    """Gives every DTLS transport of the pipeline a P-256 certificate; GStreamer makes RSA by itself."""
-    made = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj /CN=gst"
-    pem = subprocess.run(
-        [*made.split(), "-keyout", "-"], check=True, capture_output=True, text=True
-    ).stdout
-
-    def on_element(_bin: Gst.Bin, _parent: Gst.Bin, element: Gst.Element) -> None:
-        factory = element.get_factory()
-        if factory and factory.get_name() == "dtlssrtpdec":
-            element.set_property("pem", pem)
-
-    pipeline.connect("deep-element-added", on_element)
 
 
 class Painter:

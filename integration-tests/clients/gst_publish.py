@@ -23,6 +23,7 @@ gi.require_version("GstSdp", "1.0")
 from gi.repository import Gst, GstSdp, GstWebRTC  # noqa: E402
 
 import gst_common  # noqa: E402
+from gst_certificate import Certificate  # noqa: E402
 from lines import emit, milliseconds_since  # noqa: E402
 
 
@@ -104,6 +105,10 @@ def main() -> int:
         ]
     )
     pipeline = Gst.parse_launch(text)
+    if args.certificate == "p256":
+        certificate = Certificate()
+        certificate.give(pipeline)
+        args.url = certificate.forwarded(args.url)
     rtc = pipeline.get_by_name("rtc")
     closing = lambda: None  # noqa: E731
     if args.element == "webrtcbin":
@@ -119,8 +124,6 @@ def main() -> int:
         if args.token:
             rtc.set_property("auth-token", args.token)
         rtc.get_by_name("whip-webrtcbin").connect("notify::connection-state", state_of)
-    if args.certificate == "p256":
-        gst_common.give_certificate(pipeline)
     painter = gst_common.Painter(pipeline, width, height, args.fps)
     painter.start()
     status = gst_common.run(pipeline, closing)

@@ -18,6 +18,7 @@ import numpy as np  # noqa: E402
 
 import barcode  # noqa: E402
 import gst_common  # noqa: E402
+from gst_certificate import Certificate  # noqa: E402
 from lines import emit, milliseconds_since  # noqa: E402
 
 #: Its default offers every codec without parameters; H264 then means packetization mode 0, which is not sent.
@@ -94,7 +95,9 @@ def main() -> int:
     emit("version", version=gst_common.version("whepsrc"))
     pipeline = Gst.Pipeline.new(None)
     if args.certificate == "p256":
-        gst_common.give_certificate(pipeline)
+        certificate = Certificate()
+        certificate.give(pipeline)
+        args.url = certificate.forwarded(args.url)
     source = Gst.ElementFactory.make("whepsrc", None)
     source.set_property("whep-endpoint", args.url)
     if args.video_caps != "default":

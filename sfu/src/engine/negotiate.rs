@@ -132,7 +132,7 @@ pub fn accept(
             "it is longer than {MAX_SDP} bytes"
         )));
     }
-    let offer = &*quirks::normal(offer);
+    let offer = &quirks::normal(offer);
     let summary = Summary::read(offer);
     check_shape(&summary, side)?;
     let narrowed = match side {

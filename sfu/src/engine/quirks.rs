@@ -12,11 +12,23 @@ const CONSTRAINED: &str = "e0";
 
 /// The offer as the media engine can read all of it.
 #[must_use]
-pub(super) fn normal(offer: &str) -> Cow<'_, str> {
-    match bundled(offer) {
-        Cow::Borrowed(offer) => constrained(offer),
-        Cow::Owned(offer) => Cow::Owned(constrained(&offer).into_owned()),
+pub(super) fn normal(offer: &str) -> String {
+    constrained(&stereo(&bundled(offer))).into_owned()
+}
+
+/// The offer with Opus at two channels, as RFC 7587 section 7 has it always written: GStreamer's whepsrc
+/// writes `OPUS/48000`.
+fn stereo(offer: &str) -> Cow<'_, str> {
+    let mono = |line: &str| {
+        line.starts_with("a=rtpmap:") && line.to_ascii_lowercase().ends_with(" opus/48000")
+    };
+    if !offer.lines().any(mono) {
+        return Cow::Borrowed(offer);
     }
+    let lines = offer
+        .lines()
+        .map(|line| line.to_owned() + if mono(line) { "/2\r\n" } else { "\r\n" });
+    Cow::Owned(lines.collect())
 }
 
 /// The offer with port 9 in sections that are `bundle-only`: their port 0 does not disable them, it says
@@ -138,6 +150,14 @@ mod tests {
         let offer = "v=0\r\nm=audio 9 A 1\r\na=mid:0\r\nm=video 0 A 2\r\na=bundle-only\r\na=mid:1\r\nm=video 0 A 3\r\na=mid:2\r\n";
         let wanted = "v=0\r\nm=audio 9 A 1\r\na=mid:0\r\nm=video 9 A 2\r\na=mid:1\r\nm=video 0 A 3\r\na=mid:2\r\n";
         assert_eq!(normal(offer), wanted);
+    }
+
+    #[test]
+    fn opus_has_two_channels_whatever_is_written() {
+        let offer = "v=0\r\nm=audio 9 A 96\r\na=rtpmap:96 OPUS/48000\r\n";
+        assert!(normal(offer).contains("a=rtpmap:96 OPUS/48000/2\r\n"));
+        let offer = offer.replace("48000", "48000/2");
+        assert_eq!(normal(&offer), offer);
     }
 
     #[test]

@@ -276,9 +276,12 @@ fn cors(app: &App) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            // With this one @eyevinn/whip-web-client sends its PATCH, once it has read the methods below.
+            header::ETAG,
             HeaderName::from_static("last-event-id"),
         ])
         .expose_headers([
+            header::ACCESS_CONTROL_ALLOW_METHODS,
             header::LOCATION,
             header::ETAG,
             header::LINK,
