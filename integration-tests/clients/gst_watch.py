@@ -37,9 +37,10 @@ class Viewer:
 
     def pad_added(self, _source: Gst.Element, pad: Gst.Pad) -> None:
         """A track came."""
-        caps = pad.get_current_caps() or pad.query_caps(None)
-        name = caps.get_structure(0).get_string("encoding-name")
-        if name == "H264":
+        # The pad itself has no caps yet; the one behind it, of webrtcbin, does.
+        caps = pad.get_target().get_current_caps() or pad.query_caps(None)
+        emit("track", caps=caps.to_string())
+        if caps.get_structure(0).get_string("media") == "video":
             self._link(pad, "rtph264depay ! avdec_h264 ! videoconvert ! video/x-raw,format=I420", self._picture)
         else:
             self._link(pad, "rtpopusdepay ! opusdec", self._sound)

@@ -65,11 +65,14 @@ impl Party for Browser {
         self.client()?.kill().await
     }
 
-    async fn leave(mut self) -> Result<()> {
+    async fn leave(&mut self) -> Result<()> {
         let leave = json!({ "cmd": "eval", "page": PAGE, "code": self.leave });
-        let client = self.client()?;
-        client.ask(leave).await?;
-        client.stop().await
+        self.client()?.ask(leave).await?;
+        Ok(())
+    }
+
+    async fn end(mut self) -> Result<()> {
+        self.client()?.stop().await
     }
 
     async fn restart_ice(&mut self, server: &TestServer) -> Result<Option<u64>> {

@@ -80,10 +80,14 @@ impl Party for Library {
         self.browser()?.kill().await
     }
 
-    async fn leave(mut self) -> Result<()> {
+    async fn leave(&mut self) -> Result<()> {
         let stop = json!({ "cmd": "eval", "page": PAGE, "code": "window.interop.stop()" });
+        self.browser()?.ask(stop).await?;
+        Ok(())
+    }
+
+    async fn end(mut self) -> Result<()> {
         let browser = self.browser()?;
-        browser.ask(stop).await?;
         let refused: Vec<_> = browser
             .seen
             .iter()

@@ -11,16 +11,18 @@ mod programs;
 mod row;
 mod words;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
-use reverie_integration_tests::client::Client;
+use reverie_integration_tests::client::{Client, PATIENCE};
 use reverie_integration_tests::frames::{self, Frame};
 use reverie_integration_tests::server::TestServer;
 use serde_json::{Value, json};
 
 use row::Row;
 
+/// Whether this server restarts ICE.
+const RESTARTS: bool = false;
 const SECONDS: f64 = 3.0;
 /// A publisher that ignores keyframe requests sends a keyframe each second; nothing may last longer.
 const LONGEST_GAP_S: f64 = 1.2;
@@ -36,7 +38,11 @@ trait Party: Sized {
     /// Ends it as a crash would.
     async fn crash(&mut self) -> Result<()>;
     /// Lets it leave in order; it says DELETE.
-    async fn leave(self) -> Result<()>;
+    async fn leave(&mut self) -> Result<()>;
+    /// Ends what is left of it, once the server has heard the DELETE.
+    async fn end(self) -> Result<()> {
+        Ok(())
+    }
     /// Restarts ICE; the status of its PATCH, or `None` if it has no restart.
     async fn restart_ice(&mut self, _server: &TestServer) -> Result<Option<u64>> {
         Ok(None)
@@ -161,8 +167,8 @@ async fn publishes(mut party: impl Party) -> Result<()> {
         .await?;
     row.set("reconnect_ms", milliseconds(begun));
     party.leave().await?;
-    deleted(&server, "whip").await?;
-    row.set("delete", true);
+    row.set("delete", deleted(&server, "whip").await?);
+    party.end().await?;
     viewer.0.stop().await?;
     server.stop().await;
     row.done()
@@ -207,8 +213,8 @@ async fn plays(mut party: impl Player) -> Result<()> {
         .await?;
     row.set("reconnect_ms", milliseconds(begun));
     party.leave().await?;
-    deleted(&server, "whep").await?;
-    row.set("delete", true);
+    row.set("delete", deleted(&server, "whep").await?);
+    party.end().await?;
     publisher.stop().await?;
     server.stop().await;
     row.done()
@@ -225,20 +231,38 @@ async fn restarts(
     goes_on().await
 }
 
-/// RFC 9725 section 4.3.2: 200 is a restart; anything else is a server that has none.
+/// RFC 9725 section 4.3.2: 200 is a restart, and 422 says that this server has none.
 fn restart_words(status: Option<u64>) -> Result<Value> {
-    match status {
-        None => Ok(Value::Null),
-        Some(status) => {
-            ensure!(status == 200, "the ICE restart was answered {status}");
-            Ok(json!(true))
-        }
-    }
+    let Some(status) = status else {
+        return Ok(Value::Null);
+    };
+    let wanted = if RESTARTS { 200 } else { 422 };
+    ensure!(status == wanted, "the ICE restart was answered {status}");
+    Ok(json!(RESTARTS))
 }
 
-/// The server counted the DELETE of one session.
-async fn deleted(server: &TestServer, protocol: &str) -> Result<()> {
-    let series =
-        format!(r#"reverie_session_closes_total{{protocol="{protocol}",reason="deleted"}}"#);
-    server.metric_until(&series, 1.0).await
+/// The server was sent a DELETE and the session is gone; the status of the DELETE, which is 404 where the
+/// client's close of DTLS was faster.
+async fn deleted(server: &TestServer, protocol: &str) -> Result<Value> {
+    let gone = |c: &Value| match protocol {
+        "whip" => c["live"] == false,
+        _ => c["viewers"] == 0,
+    };
+    server.channel_until("show", "left", gone).await?;
+    let route = format!(r#"route="/{protocol}/{{channel}}/{{session}}""#);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let metrics = server.metrics().await?;
+        let said = metrics.lines().find(|line| {
+            line.starts_with("reverie_http_requests_total")
+                && line.contains(r#"method="DELETE""#)
+                && line.contains(&route)
+        });
+        if let Some(line) = said {
+            let code = ["200", "404"].into_iter().find(|code| line.contains(code));
+            return Ok(json!(code.with_context(|| line.to_owned())?));
+        }
+        ensure!(Instant::now() < deadline, "no DELETE came");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

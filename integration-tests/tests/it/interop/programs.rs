@@ -53,7 +53,7 @@ impl Party for Program {
         self.client()?.crash().await
     }
 
-    async fn leave(mut self) -> Result<()> {
+    async fn leave(&mut self) -> Result<()> {
         self.client()?.stop().await
     }
 }

@@ -11,21 +11,21 @@ const FOLDER: &str = "REVERIE_INTEROP";
 
 /// One client in one role.
 #[derive(Debug)]
-pub struct Row(Value);
+pub(super) struct Row(Value);
 
 impl Row {
     /// `role` is `publish` or `play`.
-    pub fn new(client: &str, role: &str) -> Self {
+    pub(super) fn new(client: &str, role: &str) -> Self {
         Self(json!({ "client": client, "role": role }))
     }
 
     /// Fills one column.
-    pub fn set(&mut self, column: &str, value: impl Into<Value>) {
+    pub(super) fn set(&mut self, column: &str, value: impl Into<Value>) {
         self.0[column] = value.into();
     }
 
     /// What a viewer saw around the moment: pictures seen of those it spans, and the styled ones among them.
-    pub fn pictures(&mut self, seen: &[Frame]) {
+    pub(super) fn pictures(&mut self, seen: &[Frame]) {
         let numbers = || seen.iter().filter_map(|f| f.n);
         let span = numbers().max().zip(numbers().min());
         self.set("seen", numbers().count());
@@ -35,7 +35,7 @@ impl Row {
     }
 
     /// Writes the row where [`FOLDER`] says; prints it in any case.
-    pub fn done(self) -> Result<()> {
+    pub(super) fn done(self) -> Result<()> {
         println!("{}", self.0);
         let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
             return Ok(());
