@@ -96,6 +96,10 @@ impl Player for Browser {
     fn pictures(&mut self) -> Vec<Frame> {
         all_of_page(self.client.as_mut())
     }
+
+    async fn first_picture_ms(&mut self) -> Result<f64> {
+        first_of_page(self.client()?).await
+    }
 }
 
 pub(super) async fn version(client: &mut Client) -> Result<String> {
@@ -127,6 +131,18 @@ pub(super) async fn of_page(
         .wait_from(from, what, |line| first(line).is_some())
         .await?;
     first(&line).context("a picture")
+}
+
+/// Milliseconds from the page's POST to the first picture that was looked at: looking begins with the load of
+/// the page, so a picture that was there before makes the figure larger, never smaller.
+pub(super) async fn first_of_page(client: &mut Client) -> Result<f64> {
+    let code = "performance.timeOrigin + performance.getEntriesByType('resource').find(({ name }) => name.includes('/whep/')).startTime";
+    let posted = client
+        .ask(json!({ "cmd": "eval", "page": PAGE, "code": code }))
+        .await?;
+    let first = frames::of_page(&client.seen, PAGE);
+    let first = first.iter().find(|f| f.n.is_some()).context("a picture")?;
+    Ok(first.t * 1000.0 - posted.as_f64().context("a time")?)
 }
 
 pub(super) fn all_of_page(client: Option<&mut Client>) -> Vec<Frame> {

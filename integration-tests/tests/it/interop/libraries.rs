@@ -6,7 +6,7 @@ use reverie_integration_tests::frames::Frame;
 use reverie_integration_tests::server::TestServer;
 use serde_json::json;
 
-use super::browsers::{PAGE, all_of_page, of_page, version, watch_frames};
+use super::browsers::{PAGE, all_of_page, first_of_page, of_page, version, watch_frames};
 use super::{Party, Player, plays, publishes};
 
 /// One library.
@@ -120,6 +120,10 @@ impl Player for Library {
 
     fn pictures(&mut self) -> Vec<Frame> {
         all_of_page(self.browser.as_mut())
+    }
+
+    async fn first_picture_ms(&mut self) -> Result<f64> {
+        first_of_page(self.browser()?).await
     }
 }
 

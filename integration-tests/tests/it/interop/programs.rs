@@ -71,10 +71,12 @@ impl Player for Program {
         frames::of_player(&client.seen)
     }
 
-    fn first_picture_ms(&self) -> Option<f64> {
-        let seen = &self.client.as_ref()?.seen;
-        let first = seen.iter().find(|l| l["event"] == "first_frame")?;
-        first["ms"].as_f64()
+    async fn first_picture_ms(&mut self) -> Result<f64> {
+        let first = self
+            .client()?
+            .wait_for("a first picture", |l| l["event"] == "first_frame")
+            .await?;
+        first["ms"].as_f64().context("a time")
     }
 }
 
