@@ -52,7 +52,7 @@ def line(row: Row) -> str:
 def machine() -> str:
     """What the figures were measured on."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    system = f"{platform.system()} {platform.release()}, {platform.machine()}"
+    system = f"{platform.system()} on {platform.machine()}"
     return f"Measured on {os.cpu_count()} cores, {memory:.0f} GiB, {system}; server and clients on the same machine."
 
 
