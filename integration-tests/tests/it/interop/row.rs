@@ -34,9 +34,8 @@ impl Row {
         self.set("gap_ms", (frames::longest_gap(seen) * 1000.0).round());
     }
 
-    /// Writes the row where [`FOLDER`] says; prints it in any case.
+    /// Writes the row where [`FOLDER`] says, if anywhere.
     pub(super) fn done(self) -> Result<()> {
-        println!("{}", self.0);
         let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else {
             return Ok(());
         };

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result, ensure};
 use reverie_integration_tests::client::Client;
 use reverie_integration_tests::server::TestServer;
-use serde_json::{Value, json};
+use serde_json::json;
 
 /// Takes H264 out of what the browser can do, before the page's own scripts run.
 const WITHOUT_H264: &str = "
@@ -28,14 +28,13 @@ async fn says_what_is_missing(path: &str) -> Result<()> {
     let shown = json!({ "cmd": "eval", "page": "page", "code": "document.querySelector('#link-reason').innerText" });
     let shown = browser.ask(shown).await?;
     let words = shown.as_str().context("words")?;
-    println!("{path}: {words}");
     for needed in ["H264", "VP8", "another browser"] {
         ensure!(words.contains(needed), "{needed} is not in: {words}");
     }
     let offered = browser
         .ask(json!({ "cmd": "eval", "page": "page", "code": "window.testPeers.length" }))
         .await?;
-    ensure!(offered == Value::from(1), "it tried {offered} times");
+    ensure!(offered == 1, "it tried {offered} times");
     browser.stop().await?;
     server.stop().await;
     Ok(())
