@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
+import aiortc
 from aiortc import RTCPeerConnection
 
 import clip
@@ -29,6 +30,7 @@ Audio = ToneTrack | clip.ClipTrack
 async def main() -> int:
     """Runs until told to stop; returns the exit status."""
     args = arguments()
+    emit("version", version=f"aiortc {aiortc.__version__}")
     stop = stop_requested()
     posted = time.time()
 

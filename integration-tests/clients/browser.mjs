@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import puppeteer from 'puppeteer-core';
 import { flashAndBeep } from './flash.mjs';
-import { prepare, stats, stopFrames, watchFrames } from './page.mjs';
+import { prepare, restartIce, stats, stopFrames, watchFrames } from './page.mjs';
 
 /** Milliseconds between two batches of frames. */
 const BATCH = 250;
@@ -80,6 +80,8 @@ const COMMANDS = {
   /** @param {any} command */
   stats: ({ page }) => named(page).evaluate(stats),
   /** @param {any} command */
+  restart_ice: ({ page, session }) => named(page).evaluate(restartIce, session),
+  /** @param {any} command */
   screenshot: async ({ page, path }) => void (await named(page).screenshot({ path })),
   /** @param {any} command */
   viewport: async ({ page, width, height }) => void (await named(page).setViewport({ width, height })),
@@ -126,7 +128,7 @@ async function run(line) {
  * Opens a page in a context and a window of its own, so that no page is ever in the background.
  * @param {any} command
  */
-async function open({ page: name, url }) {
+async function open({ page: name, url, prelude }) {
   if (pages.has(name)) throw new Error(`page ${name} is open`);
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
@@ -142,6 +144,7 @@ async function open({ page: name, url }) {
     emit(kind, { page: name, ...what }),
   );
   await page.evaluateOnNewDocument(prepare);
+  if (prelude) await page.evaluateOnNewDocument(prelude);
   const response = await page.goto(url, { waitUntil: 'load', timeout: PATIENCE });
   return { status: response?.status() ?? null };
 }

@@ -4,6 +4,7 @@ mod auth;
 mod conformance;
 mod http;
 mod https;
+mod interop;
 mod joining;
 mod lips;
 mod moment;

@@ -161,6 +161,10 @@ pub enum CloseReason {
     Shutdown,
     /// The other side broke the protocol.
     Protocol,
+    /// The DTLS handshake failed.
+    Dtls,
+    /// The other side's DTLS certificate is not ECDSA on P-256 or P-384, or it showed none.
+    Certificate,
     /// A bug: the peer's engine panicked.
     Panic,
 }
@@ -178,6 +182,8 @@ impl CloseReason {
             Self::Replaced => "replaced",
             Self::Shutdown => "shutdown",
             Self::Protocol => "protocol",
+            Self::Dtls => "dtls",
+            Self::Certificate => "certificate",
             Self::Panic => "panic",
         }
     }

@@ -17,6 +17,7 @@ pub mod negotiate;
 pub mod packet;
 mod paths;
 mod peer;
+mod quirks;
 mod repair;
 pub mod restart;
 pub mod sdp;

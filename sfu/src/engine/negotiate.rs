@@ -20,6 +20,7 @@ use super::ids::{PeerId, StreamId};
 use super::io::Transport;
 use super::packet::{Kind, Track};
 use super::peer::{Peer, Role};
+use super::quirks;
 use super::sdp::{self, Summary};
 use super::viewer::{Sender, Viewer};
 
@@ -181,6 +182,7 @@ pub fn accept_knowing(
             "it is longer than {MAX_SDP} bytes"
         )));
     }
+    let offer = &quirks::normal(offer);
     let summary = Summary::read(offer);
     check_shape(&summary, side)?;
     let codecs = Codecs::choose(&summary, side, sent)?;
@@ -222,8 +224,11 @@ fn answer(
     offer: &str,
     now: Instant,
 ) -> Result<(Rtc, String), Rejected> {
+    let lite = quirks::needs_ice_lite(offer);
     let offer = SdpOffer::from_sdp_string(offer).map_err(|e| Rejected::Malformed(e.to_string()))?;
-    let mut rtc = config(terms, identity, codecs).build(now);
+    let mut rtc = config(terms, identity, codecs)
+        .set_ice_lite(lite)
+        .build(now);
     for address in terms.candidates.udp.iter() {
         let candidate = Candidate::builder().udp().host(*address).build();
         rtc.add_local_candidate(candidate.expect(VALID));

@@ -203,8 +203,8 @@ impl Peer {
             };
             peer.last_heard = Some(now);
             peer.repair.pass(Way::In, bytes);
-            if peer.rtc.handle_input(Input::Receive(now, receive)).is_err() {
-                peer.closed = Some(CloseReason::Protocol);
+            if let Err(error) = peer.rtc.handle_input(Input::Receive(now, receive)) {
+                peer.closed = Some(broken_by(&error));
                 return;
             }
             peer.drain_at(now, out);
@@ -570,6 +570,23 @@ impl Peer {
         if catch_unwind(AssertUnwindSafe(|| act(self, out))).is_err() {
             self.closed = Some(CloseReason::Panic);
         }
+    }
+}
+
+/// What the DTLS library says, without a type of its own, of certificates that it does not take: it knows
+/// ECDSA on P-256 and P-384, and a client without such a certificate shows none.
+const CERTIFICATE: [&str; 2] = ["unsupported EC curve", "no client certificate received"];
+
+/// Why a session ends over an error of the media engine.
+fn broken_by(error: &str0m::RtcError) -> CloseReason {
+    let str0m::RtcError::Dtls(error) = error else {
+        return CloseReason::Protocol;
+    };
+    let text = error.to_string();
+    if CERTIFICATE.iter().any(|known| text.contains(known)) {
+        CloseReason::Certificate
+    } else {
+        CloseReason::Dtls
     }
 }
 

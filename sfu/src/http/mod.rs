@@ -174,11 +174,16 @@ async fn describe(State(app): State<App>, request: Request, next: Next) -> Respo
     headers.insert(ACCEPT_POST, HeaderValue::from_static("application/sdp"));
     if let Some((methods, trusted)) = told {
         headers.insert(header::ALLOW, HeaderValue::from_static(methods));
+        // A page of another origin reads only what is named here, and the layer below names it in no OPTIONS.
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, READABLE);
         links::of_ice(headers, &app.shared.config.media.ice_servers, trusted);
     }
     response
 }
 
+/// What a library reads of an OPTIONS request: @eyevinn/whip-web-client the ICE servers and whether PATCH is allowed.
+const READABLE: HeaderValue =
+    HeaderValue::from_static("allow, link, accept-post, access-control-allow-methods");
 const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 
 /// A path of WHIP or WHEP.
@@ -277,6 +282,8 @@ fn cors(app: &App) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            // With this one @eyevinn/whip-web-client sends its PATCH, once it has read the methods below.
+            header::ETAG,
             HeaderName::from_static("last-event-id"),
         ])
         .expose_headers([

@@ -6,6 +6,10 @@ import { ApiError, request } from './api.js';
 
 /** @typedef {import('./token.js').Scope} Scope */
 
+/** What helps where the browser lacks a codec; Firefox has H264 only by its plugin, which some systems leave out. */
+const OTHER_BROWSER =
+  'This browser offers no codec that the server takes: use another browser, such as Chrome, Edge or Safari; in Firefox, turn on the OpenH264 plugin under about:addons.';
+
 /** A negotiated peer connection and the URL that ends it. */
 export class Session {
   #scope;
@@ -61,8 +65,13 @@ export async function negotiate(pc, endpoint, scope, signal, tune = (answer) => 
   } catch (error) {
     pc.close();
     if (url) void remove(url, scope, false);
-    throw error;
+    throw advised(error);
   }
+}
+
+/** The error with what a person can do about it, where the server cannot know that. @param {unknown} error */
+function advised(error) {
+  return error instanceof ApiError && error.status === 406 ? new ApiError(406, `${error.message}. ${OTHER_BROWSER}`) : error;
 }
 
 /** @param {string | null} header @param {string} endpoint */

@@ -11,7 +11,7 @@ use super::super::{Claim, Ticket};
 use super::Task;
 use crate::auth::Holder;
 use crate::engine::ids::PeerId;
-use crate::engine::{Event, Stats};
+use crate::engine::{CloseReason, Event, Stats};
 use crate::session::Protocol;
 
 impl Task {
@@ -132,7 +132,7 @@ impl Task {
         self.moments_input(moments::Input::PublisherGone);
     }
 
-    pub(super) fn closed(&mut self, id: PeerId, reason: crate::engine::CloseReason) {
+    pub(super) fn closed(&mut self, id: PeerId, reason: CloseReason) {
         let Some(peer) = self.peers.remove(&id) else {
             return;
         };
@@ -140,6 +140,12 @@ impl Task {
         let metrics = &self.channels.shared.metrics;
         metrics.closed(protocol.name(), reason);
         tracing::info!(channel = %self.name, peer = %id, protocol = protocol.name(), reason = reason.name(), "closed");
+        if reason == CloseReason::Certificate {
+            tracing::warn!(
+                channel = %self.name, peer = %id, protocol = protocol.name(),
+                "DTLS: certificate not supported: it must be ECDSA on P-256 or P-384 (FFmpeg's whip muxer makes P-224 by itself, GStreamer's webrtcbin RSA); give the client one, FFmpeg with -cert_file and -key_file"
+            );
+        }
         if let Some(since) = peer.connected {
             metrics
                 .session_duration
