@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use row::Row;
 
 /// Whether this server restarts ICE.
-const RESTARTS: bool = false;
+const RESTARTS: bool = true;
 const SECONDS: f64 = 3.0;
 /// A publisher that ignores keyframe requests sends a keyframe each second; nothing may last longer.
 const LONGEST_GAP_S: f64 = 1.2;
