@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 # Says which step begins, so that the last such line before an error names what failed.
 step = @printf '\n==> %s\n' '$(1)'
 
-.PHONY: help setup run demo conformance test lint bench fmt audit clean \
+.PHONY: help setup run demo conformance test lint interop bench fmt audit clean \
 	lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
 
 help: ## List the habits
@@ -48,6 +48,13 @@ test: ## Run everything CI runs: lint, unit tests, and real clients against the 
 lint: ## Check format, lints, documentation, dependencies, spelling and the pages
 	@scripts/setup lint
 	@$(MAKE) lint-text lint-pages lint-deps lint-rust lint-docs
+
+interop: ## Run every client of docs/interop.md, GStreamer's too, and write its table anew
+	@scripts/setup interop
+	rm -rf $(TARGET)/interop
+	REVERIE_INTEROP=$(CURDIR)/$(TARGET)/interop cargo nextest run --workspace --locked \
+		--run-ignored all -E 'package(reverie-integration-tests) and test(/^interop::/)'
+	$(PYTHON) $(CLIENTS)/interop_table.py $(TARGET)/interop docs/interop.md
 
 bench: ## Measure the codecs and the forwarding path
 	@scripts/setup bench

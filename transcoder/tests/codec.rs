@@ -314,3 +314,49 @@ fn encoded_units_survive_packets() {
         assert_eq!((before.pts, before.keyframe), (after.pts, after.keyframe));
     }
 }
+
+/// Units of a stream with B-frames, in decoding order.
+fn b_frames() -> Vec<AccessUnit> {
+    let mut bytes: &[u8] = include_bytes!("golden/bframes_320x180.bin");
+    let mut units = Vec::new();
+    while let Some((head, rest)) = bytes.split_first_chunk::<8>() {
+        let number = |at: usize| u32::from_be_bytes(head[at..at + 4].try_into().unwrap());
+        let (data, rest) = rest.split_at(number(4) as usize);
+        units.push(AccessUnit {
+            pts: Pts(u64::from(number(0)) * TICKS),
+            arrived: Instant::now(),
+            keyframe: units.is_empty(),
+            data: data.to_vec().into(),
+        });
+        bytes = rest;
+    }
+    units
+}
+
+#[test]
+fn pictures_of_a_stream_with_b_frames_come_in_order_and_at_their_own_times() {
+    let mut decoder = decoder();
+    let mut frames = Vec::new();
+    let group = b_frames();
+    assert_eq!(group.len(), 45);
+    // The first group shows that there are B-frames, which breaks it off.
+    let errors = group
+        .iter()
+        .filter(|unit| decoder.decode(unit, &mut frames).is_err())
+        .count();
+    assert!(errors > 0);
+    frames.clear();
+    for round in 1..=3_u64 {
+        for unit in &group {
+            let mut unit = unit.clone();
+            unit.pts = Pts(unit.pts.0 + round * 45 * TICKS);
+            decoder.decode(&unit, &mut frames).unwrap();
+        }
+    }
+    assert!(frames.len() >= 3 * 45 - 2, "{} pictures", frames.len());
+    for (frame, expected) in frames.iter().zip(45_u64..) {
+        let code = barcode::read(picture(frame)).expect("a readable picture");
+        assert_eq!(frame.pts.0 / TICKS, expected);
+        assert_eq!(u64::from(code.number), expected % 45 + 1);
+    }
+}

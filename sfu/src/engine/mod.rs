@@ -4,6 +4,7 @@
 //! [`Engine::poll`] to [`Output::Wait`].
 
 mod clock;
+mod credentials;
 mod deadline;
 mod demux;
 mod fanout;
@@ -19,6 +20,7 @@ mod peer;
 mod repair;
 pub mod restart;
 pub mod sdp;
+mod sources;
 mod stream;
 mod stun;
 mod viewer;
@@ -158,6 +160,15 @@ impl Engine {
                 return;
             }
         };
+        let now = self.now;
+        if self
+            .peers
+            .get_mut(&id)
+            .is_some_and(|p| p.refuses(now, bytes))
+        {
+            self.counts.stray += 1;
+            return;
+        }
         self.with_peer(id, |peer, now, out| {
             peer.receive(now, source, destination, bytes, out)
         });
