@@ -14,7 +14,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
-import aiortc
 from aiortc import RTCPeerConnection
 
 import clip
@@ -30,7 +29,6 @@ Audio = ToneTrack | clip.ClipTrack
 async def main() -> int:
     """Runs until told to stop; returns the exit status."""
     args = arguments()
-    emit("version", version=f"aiortc {aiortc.__version__}")
     stop = stop_requested()
     posted = time.time()
 
@@ -48,10 +46,8 @@ async def main() -> int:
         video, audio = PictureTrack(width, height, args.fps, on_video), ToneTrack()
     pc = peer()
     lost = watch_connection(pc, posted)
-    if args.only != "video":
-        pc.addTransceiver(audio, direction="sendonly")
-    if args.only != "audio":
-        pc.addTransceiver(video, direction="sendonly").setCodecPreferences(h264_only())
+    pc.addTransceiver(audio, direction="sendonly")
+    pc.addTransceiver(video, direction="sendonly").setCodecPreferences(h264_only())
     async with aiohttp.ClientSession() as http:
         try:
             session = await Session.open(http, args.url, args.token, pc, hide=args.hide)
@@ -80,7 +76,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--hide", action="store_true", help="name no address in the offer")
     parser.add_argument("--size", type=size, default=(640, 360), metavar="WIDTHxHEIGHT")
     parser.add_argument("--fps", type=int, default=30)
-    parser.add_argument("--only", choices=["audio", "video"], help="send one of the two")
     parser.add_argument("--clip", type=Path, help="an encoded clip of make_clip.py, sent as it is")
     return parser.parse_args()
 

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import aiohttp
-import aiortc
 import numpy as np
 from aiortc import MediaStreamTrack, RTCPeerConnection
 from aiortc.mediastreams import MediaStreamError
@@ -125,7 +124,6 @@ def full_range_mean(luma: barcode.Luma) -> float:
 async def main() -> int:
     """Runs until told to stop; returns the exit status."""
     args = arguments()
-    emit("version", version=f"aiortc {aiortc.__version__}")
     stop = stop_requested()
     posted = time.time()
     pc = peer()

@@ -17,8 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import puppeteer from 'puppeteer-core';
-import { flashAndBeep } from './flash.mjs';
-import { prepare, restartIce, stats, stopFrames, watchFrames } from './page.mjs';
+import { prepare, stats, stopFrames, watchFrames } from './page.mjs';
 
 /** Milliseconds between two batches of frames. */
 const BATCH = 250;
@@ -74,13 +73,9 @@ const COMMANDS = {
     await named(page).evaluate(watchFrames, selector, BATCH);
   },
   /** @param {any} command */
-  flash: ({ page, whip, whep }) => named(page).evaluate(flashAndBeep, whip, whep),
-  /** @param {any} command */
   stop_frames: ({ page }) => named(page).evaluate(stopFrames),
   /** @param {any} command */
   stats: ({ page }) => named(page).evaluate(stats),
-  /** @param {any} command */
-  restart_ice: ({ page, session }) => named(page).evaluate(restartIce, session),
   /** @param {any} command */
   screenshot: async ({ page, path }) => void (await named(page).screenshot({ path })),
   /** @param {any} command */
@@ -128,7 +123,7 @@ async function run(line) {
  * Opens a page in a context and a window of its own, so that no page is ever in the background.
  * @param {any} command
  */
-async function open({ page: name, url, prelude }) {
+async function open({ page: name, url }) {
   if (pages.has(name)) throw new Error(`page ${name} is open`);
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
@@ -144,7 +139,6 @@ async function open({ page: name, url, prelude }) {
     emit(kind, { page: name, ...what }),
   );
   await page.evaluateOnNewDocument(prepare);
-  if (prelude) await page.evaluateOnNewDocument(prelude);
   const response = await page.goto(url, { waitUntil: 'load', timeout: PATIENCE });
   return { status: response?.status() ?? null };
 }

@@ -10,13 +10,37 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 from av import AudioFrame, VideoFrame
 
-from picture import Picture
+import barcode
 
 VIDEO_CLOCK = fractions.Fraction(1, 90_000)
 SAMPLE_RATE = 48_000
 TONE_HZ = 440
 #: Samples of one 20 ms audio frame.
 AUDIO_SAMPLES = 960
+
+
+class Picture:
+    """Paints the test picture: bar code, colour gradients and a box that moves one column a frame."""
+
+    def __init__(self, width: int, height: int) -> None:
+        self._width, self._height = width, height
+        across = np.linspace(70, 190, width)
+        down = np.linspace(-20, 20, height)
+        luma = across[None, :] + down[:, None]
+        shape = (height // 2, width // 2)
+        blue = np.broadcast_to(np.linspace(90, 166, width // 2)[None, :], shape)
+        red = np.broadcast_to(np.linspace(166, 90, height // 2)[:, None], shape)
+        planes = [plane.astype(np.uint8).reshape(-1) for plane in (luma, blue, red)]
+        self._planes = np.concatenate(planes).reshape(height * 3 // 2, width)
+
+    def paint(self, number: int, clock: int) -> VideoFrame:
+        """One yuv420p frame; `clock` is in milliseconds."""
+        planes = self._planes.copy()
+        side = self._height // 4
+        left = number * self._width // barcode.COLUMNS % max(1, self._width - side)
+        planes[self._height // 2 : self._height // 2 + side, left : left + side] = 210
+        barcode.stamp(planes, number, clock)
+        return VideoFrame.from_ndarray(planes, format="yuv420p")
 
 
 class PictureTrack(MediaStreamTrack):
@@ -45,9 +69,7 @@ class PictureTrack(MediaStreamTrack):
             await asyncio.sleep(self._start + self._tick / self._fps - now)
         self._on_frame(self.sent)
         self.sent += 1
-        frame = VideoFrame.from_ndarray(
-            self._picture.planes(self.sent, int(time.time() * 1000)), format="yuv420p"
-        )
+        frame = self._picture.paint(self.sent, int(time.time() * 1000))
         frame.pts = self._tick * 90_000 // self._fps
         frame.time_base = VIDEO_CLOCK
         return frame

@@ -176,32 +176,3 @@ export async function stats() {
     },
   };
 }
-
-/**
- * Restarts ICE of the page's current peer connection as RFC 9725 section 4.3.2 has it: new credentials by
- * PATCH, the server's own in the answer. Undone where the server refuses.
- * @param {string} session URL of the session
- */
-export async function restartIce(session) {
-  const scope = /** @type {any} */ (window);
-  /** @type {RTCPeerConnection} */
-  const peer = scope.reverie?.pc ?? scope.testPeers.at(-1);
-  const offer = await peer.createOffer({ iceRestart: true });
-  await peer.setLocalDescription(offer);
-  const mine = (offer.sdp ?? '').split(/\r?\n/).filter((line) => /^a=ice-(ufrag|pwd):/.test(line));
-  const body = `${mine.slice(0, 2).join('\r\n')}\r\n`;
-  const headers = { 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': '*' };
-  const answer = await fetch(session, { method: 'PATCH', headers, body });
-  if (answer.status !== 200) {
-    await peer.setLocalDescription({ type: 'rollback' });
-    return { status: answer.status };
-  }
-  const theirs = await answer.text();
-  let sdp = peer.currentRemoteDescription?.sdp ?? '';
-  for (const name of ['ice-ufrag', 'ice-pwd']) {
-    const value = new RegExp(`a=${name}:(\\S+)`).exec(theirs)?.[1];
-    sdp = sdp.replace(new RegExp(`a=${name}:\\S+`, 'g'), `a=${name}:${value}`);
-  }
-  await peer.setRemoteDescription({ type: 'answer', sdp });
-  return { status: answer.status };
-}

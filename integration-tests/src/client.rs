@@ -83,31 +83,6 @@ impl Client {
         Self::python("aiortc_watch.py", &["--url", url, "--wait", "--hide"])
     }
 
-    /// Starts FFmpeg's whip muxer on a WHIP URL, with a P-256 certificate or (`own`) the one it makes.
-    ///
-    /// # Errors
-    ///
-    /// See [`Self::aiortc_watch`].
-    pub fn ffmpeg_publish(url: &str, certificate: &str) -> Result<Self> {
-        let arguments = ["--url", url, "--certificate", certificate];
-        Self::python("ffmpeg_publish.py", &arguments)
-    }
-
-    /// Starts one of the GStreamer clients, which run on the system's Python.
-    ///
-    /// # Errors
-    ///
-    /// If the process does not start (run `scripts/setup interop`).
-    pub fn gstreamer(script: &str, arguments: &[&str]) -> Result<Self> {
-        let root = root();
-        let mut command = Command::new("/usr/bin/python3");
-        command
-            .arg(root.join("integration-tests/clients").join(script))
-            .args(arguments)
-            .env("GST_PLUGIN_PATH", root.join(".tools/gst/release"));
-        Self::start(script, command)
-    }
-
     /// A headless Chromium whose offers hide its addresses behind names of multicast DNS.
     ///
     /// # Errors
@@ -115,30 +90,6 @@ impl Client {
     /// If it does not start.
     pub async fn chromium_hidden() -> Result<Self> {
         Self::chromium_with(&["--mdns"]).await
-    }
-
-    /// Starts the aiortc publisher with `audio` or `video` alone.
-    ///
-    /// # Errors
-    ///
-    /// See [`Self::aiortc_watch`].
-    pub fn aiortc_publish_only(url: &str, kind: &str) -> Result<Self> {
-        Self::python("aiortc_publish.py", &["--url", url, "--only", kind])
-    }
-
-    /// Starts the origin that serves the libraries of npm; returns its URL too.
-    ///
-    /// # Errors
-    ///
-    /// If it does not start.
-    pub async fn libraries() -> Result<(Self, Value)> {
-        let mut command = Command::new("node");
-        command.arg(root().join("integration-tests/clients/libraries.mjs"));
-        let mut client = Self::start("libraries", command)?;
-        let ready = client
-            .wait_for("the libraries to be served", |l| l["event"] == "ready")
-            .await?;
-        Ok((client, ready))
     }
 
     /// Starts a headless Chromium without pages.
@@ -320,15 +271,6 @@ impl Client {
         self.wait_for("the browser to be killed", |l| l["event"] == "killed")
             .await?;
         Ok(())
-    }
-
-    /// Kills a client that is no browser with SIGKILL, as a crash would end it.
-    ///
-    /// # Errors
-    ///
-    /// If it cannot be waited for.
-    pub async fn crash(&mut self) -> Result<()> {
-        Ok(self.child.kill().await?)
     }
 
     /// Asks the client to end and waits for it.

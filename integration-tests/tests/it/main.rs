@@ -2,15 +2,14 @@
 
 mod auth;
 mod conformance;
+mod corpora;
+mod hostile;
 mod http;
 mod https;
-mod interop;
 mod joining;
-mod lips;
 mod moment;
 mod network;
 mod pages;
-mod publishers;
 mod restarting;
 mod shards;
 mod stages;

@@ -5,9 +5,7 @@ mod payload;
 mod sps;
 
 pub use nal::{NalKind, NalUnits, is_keyframe, nal_units};
-pub use payload::{
-    PayloadKind, is_h264_payload_plausible, parameter_sets, payload_kind, payload_starts_keyframe,
-};
+pub use payload::{PayloadKind, is_h264_payload_plausible, payload_kind, payload_starts_keyframe};
 pub use sps::{Sps, sps_of};
 
 pub(crate) use payload::{Form, form};

@@ -86,19 +86,6 @@ pub fn payload_starts_keyframe(payload: &[u8]) -> bool {
     )
 }
 
-/// The parameter sets in a payload, sequence and picture, without start codes; those in fragments are not found.
-pub fn parameter_sets(payload: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let (single, rest) = match form(payload) {
-        Some(Form::Single) => (Some(payload), None),
-        Some(Form::Aggregate) => (None, Some(payload)),
-        _ => (None, None),
-    };
-    single
-        .into_iter()
-        .chain(rest.into_iter().flat_map(|p| aggregated(p).flatten()))
-        .filter(|unit| matches!(NalKind::of(unit[0]), NalKind::Sps | NalKind::Pps))
-}
-
 fn aggregate_kind(payload: &[u8]) -> PayloadKind {
     let kinds = || {
         aggregated(payload)
@@ -180,15 +167,6 @@ mod tests {
         }
         assert!(payload_starts_keyframe(STAP) && payload_starts_keyframe(&[0x65, 0x88]));
         assert!(!payload_starts_keyframe(&[0x41, 0x9a]));
-    }
-
-    #[test]
-    fn parameter_sets_are_found_alone_and_together() {
-        let found: Vec<_> = parameter_sets(STAP).collect();
-        assert_eq!(found, [&[0x67, 0x42][..], &[0x68, 0xce]]);
-        assert_eq!(parameter_sets(&[0x68, 0xce]).count(), 1);
-        assert_eq!(parameter_sets(&[0x65, 0x88]).count(), 0);
-        assert_eq!(parameter_sets(&[0x7c, 0x87, 0x42]).count(), 0);
     }
 
     #[test]
