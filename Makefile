@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 # Says which step begins, so that the last such line before an error names what failed.
 step = @printf '\n==> %s\n' '$(1)'
 
-.PHONY: help setup run demo conformance test lint interop bench fmt audit clean \
+.PHONY: help setup run demo conformance test lint interop bench fuzz fmt audit clean \
 	lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
 
 help: ## List the habits
@@ -60,6 +60,17 @@ bench: ## Measure the codecs and the forwarding path
 	@scripts/setup bench
 	cargo bench -p reverie-transcoder --bench codec
 	cargo bench -p reverie-sfu --bench forward
+	cargo bench -p reverie-sfu --bench stray
+
+# What is found beyond the committed corpus goes to an ignored folder; crashes to artifacts beside it.
+FUZZING := integration-tests/fuzz
+DICTIONARY := $(if $(filter offer fragment,$(FUZZ)),sdp,$(if $(filter config,$(FUZZ)),config))
+fuzz: ## Fuzz one target for a while: make fuzz FUZZ=offer SECONDS=600
+	@scripts/setup fuzz
+	@mkdir -p $(FUZZING)/found/$(FUZZ)
+	cd $(FUZZING) && cargo fuzz run --fuzz-dir . --sanitizer none $(or $(FUZZ),$(error FUZZ is one of $(patsubst $(FUZZING)/fuzz_targets/%.rs,%,$(wildcard $(FUZZING)/fuzz_targets/*.rs)))) \
+		found/$(FUZZ) corpus/$(FUZZ) -- -max_total_time=$(or $(SECONDS),60) -max_len=8192 \
+		-rss_limit_mb=2048 -timeout=20 $(if $(DICTIONARY),-dict=dictionaries/$(DICTIONARY).dict)
 
 fmt: ## Format the Rust sources
 	cargo fmt --all

@@ -48,7 +48,7 @@ pub use error::{Errors, Origin, Problem};
 pub use grant::{Day, Role, Scope, StaticToken};
 pub use http::{Http, Tls};
 pub use ice::{IceServer, Login};
-pub use load::load;
+pub use load::{load, parse};
 pub use log::{Format, Log};
 pub use media::Media;
 pub use metrics::Metrics;

@@ -25,6 +25,17 @@ pub fn load(path: Option<&Path>, env: &impl Environment) -> Result<Config, Error
     sources.config()
 }
 
+/// Like [`load`] with the file's text in hand; `path` is only what problems call it. Touches nothing outside.
+///
+/// # Errors
+/// See [`load`].
+pub fn parse(path: &Path, text: &str, env: &impl Environment) -> Result<Config, Errors> {
+    let mut sources = Sources::new();
+    sources.read_text(path, text);
+    sources.read_environment(env);
+    sources.config()
+}
+
 /// What was decided about the keys, for the rules between them.
 pub(crate) struct Settled {
     origins: BTreeMap<&'static str, Origin>,
@@ -61,10 +72,17 @@ impl Sources {
     }
 
     fn read_file(&mut self, path: &Path) {
-        let keys = std::fs::read_to_string(path)
-            .map_err(|error| vec![unreadable(path, &error)])
-            .and_then(|text| file::parse(path, &text, &self.known));
-        match keys {
+        match std::fs::read_to_string(path) {
+            Ok(text) => self.read_text(path, &text),
+            Err(error) => {
+                self.readable = false;
+                self.problems.push(unreadable(path, &error));
+            }
+        }
+    }
+
+    fn read_text(&mut self, path: &Path, text: &str) {
+        match file::parse(path, text, &self.known) {
             Ok(keys) => keys
                 .into_iter()
                 .for_each(|(key, written)| self.take(key, written)),

@@ -4,6 +4,8 @@
 
 pub mod client;
 pub mod frames;
+pub mod fuzzing;
+pub mod hostile;
 pub mod http;
 pub mod relay;
 pub mod secure;

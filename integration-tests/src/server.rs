@@ -1,5 +1,6 @@
 //! The product's own server in this process, on free ports.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -247,6 +248,19 @@ pub struct Binary {
     pub http: String,
     /// Its metrics address.
     pub metrics: String,
+    /// UDP port of its first shard.
+    pub media_port: u16,
+}
+
+/// What a process holds and has used.
+#[derive(Debug, Clone, Copy)]
+pub struct Cost {
+    /// Resident memory.
+    pub resident_kib: u64,
+    /// Processor time since it began, user and system, in steps of 10 ms.
+    pub cpu: Duration,
+    /// Open files.
+    pub files: usize,
 }
 
 /// The product's own binary, built beside this test.
@@ -320,10 +334,57 @@ impl Binary {
         let ready: Value = serde_json::from_str(&line)?;
         let http = ready["http"].as_str().context("an address")?.to_owned();
         let metrics = ready["metrics"].as_str().context("an address")?.to_owned();
+        let media = ready["media"][0].as_str().context("an address")?;
+        let media: SocketAddr = media.parse()?;
         Ok(Self {
             child,
             http,
             metrics,
+            media_port: media.port(),
+        })
+    }
+
+    /// The sum of all series that begin so.
+    ///
+    /// # Errors
+    ///
+    /// If there is no answer.
+    pub async fn metric(&self, begin: &str) -> Result<f64> {
+        let url = format!("http://{}/metrics", self.metrics);
+        let text = http::get(&url).await?.body;
+        let series = text.lines().filter(|line| line.starts_with(begin));
+        Ok(series
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum())
+    }
+
+    /// What the process costs now.
+    ///
+    /// # Errors
+    ///
+    /// If it ended.
+    pub fn cost(&self) -> Result<Cost> {
+        let pid = self.child.id().context("it runs")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.split_whitespace().next()?.parse().ok())
+            .context("its resident memory")?;
+        // The name of a process may hold anything, so fields are counted from behind it.
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        let fields = stat.rsplit(") ").next().unwrap_or_default();
+        let ticks: u64 = fields
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .filter_map(|field| field.parse::<u64>().ok())
+            .sum();
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd"))?.count();
+        Ok(Cost {
+            resident_kib: resident,
+            cpu: Duration::from_millis(ticks * 10),
+            files,
         })
     }
 

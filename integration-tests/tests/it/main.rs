@@ -2,6 +2,8 @@
 
 mod auth;
 mod conformance;
+mod corpora;
+mod hostile;
 mod http;
 mod https;
 mod interop;

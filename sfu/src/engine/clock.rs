@@ -17,6 +17,10 @@ const RENEW: i32 = 1 << 30;
 
 /// A distance in nanoseconds, negative toward the past.
 type Nanos = i64;
+/// A timestamp that is further than this from where its arrival puts it begins a new time line.
+const JUMP: Duration = Duration::from_secs(10);
+/// The part of the time that passed by which a publisher's clock may move away from ours (250 ppm).
+const SLOW: u64 = 4_000;
 
 /// Maps the publisher's NTP clock to this host's clock; one for all its tracks, so that a common
 /// error moves picture and sound together (RFC 3550, section 6.4.1).
@@ -102,6 +106,8 @@ pub(crate) struct TrackClock {
     /// A known pair (32-bit RTP timestamp, capture instant): from a sender report, or the first
     /// packet's arrival until there is one.
     capture: Option<(u32, Instant)>,
+    /// How many ticks timestamps lie ahead of arrivals, and when that was looked at last.
+    ahead: Option<(i64, Duration)>,
 }
 
 impl TrackClock {
@@ -110,7 +116,35 @@ impl TrackClock {
             rate,
             origin: None,
             capture: None,
+            ahead: None,
         }
+    }
+
+    /// True if a packet that arrived `elapsed` after the epoch has a timestamp that no network explains: the
+    /// publisher began another time line without saying so, and pictures placed by this one would come out of
+    /// order for as long as the jump is wide.
+    pub(crate) fn has_jumped(&mut self, rtp: u64, elapsed: Duration) -> bool {
+        let Some((first, placed)) = self.origin else {
+            return false;
+        };
+        let signed = |ticks: u64| i128::from(ticks);
+        let placed = signed(placed) + signed(rtp) - signed(first);
+        let ahead = placed - signed(ticks(elapsed, self.rate));
+        let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
+        let Some((known, at)) = self.ahead else {
+            self.ahead = Some((ahead, elapsed));
+            return false;
+        };
+        if ahead.abs_diff(known) > ticks(JUMP, self.rate) {
+            return true;
+        }
+        let drift = ticks(elapsed.saturating_sub(at), self.rate) / SLOW;
+        if drift > 0 {
+            let drift = i64::try_from(drift).unwrap_or(i64::MAX);
+            let near = ahead.clamp(known.saturating_sub(drift), known.saturating_add(drift));
+            self.ahead = Some((near, elapsed));
+        }
+        false
     }
 
     /// Ticks on the channel's time line for an extended RTP timestamp first seen at `since_epoch`.
@@ -217,6 +251,26 @@ mod tests {
             let seen = clock.observe(ntp(1.0 + step), start + ONE * 2, Some(known));
             assert_eq!((seen.local, seen.moved), (known, 0));
         }
+    }
+
+    #[test]
+    fn a_jump_is_told_from_drift_and_from_a_slow_network() {
+        let at = |seconds: f64| Duration::from_secs_f64(seconds);
+        let mut video = TrackClock::new(90_000);
+        video.pts(5_000_000, at(3.0));
+        assert!(!video.has_jumped(5_000_000, at(3.0)));
+        // Two days of a clock that is 100 ppm fast.
+        for hour in 1..48_u64 {
+            let rtp = 5_000_000 + hour * 3_600 * 90_009;
+            let elapsed = at(3.0) + Duration::from_secs(hour * 3_600);
+            assert!(!video.has_jumped(rtp, elapsed), "hour {hour}");
+        }
+        let (rtp, elapsed) = (5_000_000 + 47 * 3_600 * 90_009, 3 + 47 * 3_600);
+        let now = Duration::from_secs(elapsed);
+        assert!(!video.has_jumped(rtp - 5 * 90_000, now), "5 s late");
+        assert!(video.has_jumped(rtp - 11 * 90_000, now));
+        assert!(video.has_jumped(rtp + (1 << 31), now));
+        assert!(video.has_jumped(0, now));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use reverie_transcoder::h264::{self, PayloadKind};
 use str0m::rtp::{RtpPacket, Ssrc};
 
 use super::bitstream::{Bitstream, Placed};
-use super::clock::{NtpClock, TrackClock, ticks};
+use super::clock::{NtpClock, TrackClock, duration, ticks};
 use super::packet::{Kind, Packet};
 
 /// Largest RTP payload that still fits every viewer's path with headers, extensions and SRTP tag.
@@ -76,6 +76,12 @@ impl Track {
             stream,
         }
     }
+
+    /// Where the time line stands: what comes next must not go behind it.
+    fn end(&self, kind: Kind) -> Duration {
+        self.newest
+            .map_or(Duration::ZERO, |pts| duration(pts, kind.clock_rate()))
+    }
 }
 
 impl Ingest {
@@ -112,13 +118,16 @@ impl Ingest {
             Kind::Audio => &mut self.audio,
             Kind::Video => &mut self.video,
         };
-        let since_epoch = now.saturating_duration_since(self.epoch).max(self.floor);
+        let elapsed = now.saturating_duration_since(self.epoch);
+        let mut since_epoch = elapsed.max(self.floor);
         let track = slot.get_or_insert_with(|| Track::new(kind, rtp.header.ssrc, 0, now));
-        if track.ssrc != rtp.header.ssrc {
-            if now.saturating_duration_since(track.heard) < SILENT_STREAM {
-                self.ignored += 1;
-                return None;
-            }
+        let another = track.ssrc != rtp.header.ssrc;
+        if another && now.saturating_duration_since(track.heard) < SILENT_STREAM {
+            self.ignored += 1;
+            return None;
+        }
+        if another || track.clock.has_jumped(rtp.time.numer(), elapsed) {
+            since_epoch = since_epoch.max(track.end(kind));
             *track = Track::new(kind, rtp.header.ssrc, track.stream + 1, now);
             self.restarts += 1;
         }

@@ -268,7 +268,8 @@ pub struct Counts {
     pub refused: u64,
     /// Packets of streams that are not the one taken (other simulcast layers).
     pub ignored: u64,
-    /// Datagrams of nobody.
+    /// Datagrams of nobody, checks that are not signed with the password of the session they name, and RTP that
+    /// can only be forged.
     pub stray: u64,
     /// Keyframe requests sent to publishers.
     pub keyframes_asked: u64,

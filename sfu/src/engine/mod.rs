@@ -5,6 +5,7 @@
 
 mod bitstream;
 mod clock;
+mod credentials;
 mod deadline;
 mod demux;
 mod fanout;
@@ -22,6 +23,7 @@ mod repair;
 pub mod restart;
 pub mod sdp;
 mod skew;
+mod sources;
 mod stream;
 mod stun;
 mod viewer;
@@ -161,6 +163,15 @@ impl Engine {
                 return;
             }
         };
+        let now = self.now;
+        if self
+            .peers
+            .get_mut(&id)
+            .is_some_and(|p| p.refuses(now, bytes))
+        {
+            self.counts.stray += 1;
+            return;
+        }
         self.with_peer(id, |peer, now, out| {
             peer.receive(now, source, destination, bytes, out)
         });

@@ -15,6 +15,7 @@ use str0m::media::{Frequency, Mid};
 use str0m::net::TcpType;
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
+use super::credentials;
 use super::h264;
 use super::ids::{PeerId, StreamId};
 use super::io::Transport;
@@ -182,6 +183,7 @@ pub fn accept_knowing(
             "it is longer than {MAX_SDP} bytes"
         )));
     }
+    credentials::check(offer, &identity.ufrag).map_err(Rejected::Malformed)?;
     let offer = &quirks::normal(offer);
     let summary = Summary::read(offer);
     check_shape(&summary, side)?;

@@ -19,6 +19,7 @@ use super::packet::Kind;
 use super::paths::{Paths, Word};
 use super::repair::{Repair, Way};
 use super::restart::{NoRestart, Restart, Restarts};
+use super::sources::Sources;
 use super::viewer::{Drain, Viewer};
 use super::{CloseReason, Transmit, stun};
 
@@ -89,6 +90,7 @@ pub struct Peer {
     /// The H264 `profile-level-id` of a publisher's latest parameter set.
     pub(crate) profile: Option<u32>,
     rtc: Rtc,
+    sources: Sources,
     paths: Paths,
     pub(crate) repair: Repair,
     suspects: usize,
@@ -127,6 +129,7 @@ impl Peer {
             created: now,
             profile: None,
             rtc,
+            sources: Sources::default(),
             paths: Paths::new(terms.candidates.clone(), publishes),
             suspects: 0,
             wake: now,
@@ -182,6 +185,12 @@ impl Peer {
                 .is_ok_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
         }))
         .unwrap_or(false)
+    }
+
+    /// True if a datagram can only be forged; see [`Sources`].
+    pub(crate) fn refuses(&mut self, now: Instant, bytes: &[u8]) -> bool {
+        let publishes = matches!(self.role, Role::Publisher(_));
+        self.sources.refuses(now, publishes, bytes)
     }
 
     /// Gives a packet to the peer, from an address that is its own or has just proved to be.
@@ -485,7 +494,13 @@ impl Peer {
                 self.restarts.path_found();
             }
             Event::Closed => self.closed = Some(CloseReason::Remote),
-            Event::RtpPacket(packet) => self.media(packet, out),
+            Event::RtpPacket(packet) => {
+                let mut api = self.rtc.direct_api();
+                let stream = api.stream_rx(&packet.header.ssrc);
+                let layered = stream.is_some_and(|stream| stream.rid().is_some());
+                self.sources.signed(now, &packet.header, layered);
+                self.media(packet, out);
+            }
             Event::SenderFeedback(report) => {
                 if let Role::Publisher(ingest) = &mut self.role {
                     let info = report.sender_info;

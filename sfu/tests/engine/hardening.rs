@@ -245,3 +245,93 @@ fn a_session_that_comes_while_the_server_stops_is_closed_at_once() {
     net.offer_viewer();
     assert!(net.engine.is_empty(), "the shard can end");
 }
+
+#[test]
+fn a_check_that_only_names_a_session_is_a_stray() {
+    let mut net = Net::new();
+    let camera = Camera::new(&mut net);
+    let stranger = "192.0.2.9:4000".parse().expect("address");
+    let forged = crate::fuzzing::check(0, "abcd", &[]);
+    let before = net.engine.counts.stray;
+    net.engine.handle(
+        net.now,
+        Input::Datagram {
+            source: stranger,
+            destination: net::SERVER.parse().expect("address"),
+            bytes: &forged,
+        },
+    );
+    assert_eq!(net.engine.counts.stray, before + 1);
+    net.clients[camera.client].cut_off = true;
+    for _ in 0..60 {
+        net.run(Duration::from_millis(100));
+        net.engine.handle(
+            net.now,
+            Input::Datagram {
+                source: stranger,
+                destination: net::SERVER.parse().expect("address"),
+                bytes: &forged,
+            },
+        );
+    }
+    assert!(
+        net.events
+            .iter()
+            .any(|e| matches!(e, Event::Closed(_, CloseReason::Silent))),
+        "a stranger keeps nobody's session alive: {:?}",
+        net.events
+    );
+}
+
+#[test]
+fn a_publisher_that_begins_another_time_line_is_seen_again() {
+    for jump in [1_u32 << 30, 1 << 31, 3 << 30] {
+        let mut net = Net::new();
+        let mut camera = Camera::new(&mut net);
+        let viewer = net.viewer();
+        for i in 0..5 {
+            camera.shoot(&mut net, i == 0);
+        }
+        camera.timestamp = camera.timestamp.wrapping_add(jump);
+        for i in 0..5 {
+            camera.shoot(&mut net, i == 2);
+        }
+        let seen = tags(&net, viewer);
+        assert_eq!(*seen.last().expect("pictures"), 10, "{jump}: {seen:?}");
+        assert_continuous(&net, viewer);
+    }
+}
+
+#[test]
+fn a_forged_stream_does_not_take_the_place_of_the_picture() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    let viewer = net.viewer();
+    for i in 0..5 {
+        camera.shoot(&mut net, i == 0);
+    }
+    net.capture();
+    camera.shoot(&mut net, false);
+    let captured = net.captured();
+    for (source, bytes) in captured {
+        let mut forged = bytes.clone();
+        // The SSRC of RTP; anything else that was sent is not RTP afterwards either.
+        if let Some(byte) = forged.get_mut(11) {
+            *byte ^= 1;
+        }
+        for bytes in [forged, bytes] {
+            net.engine.handle(
+                net.now,
+                Input::Datagram {
+                    source,
+                    destination: net::SERVER.parse().expect("address"),
+                    bytes: &bytes,
+                },
+            );
+        }
+    }
+    for _ in 0..5 {
+        camera.shoot(&mut net, false);
+    }
+    assert_eq!(*tags(&net, viewer).last().expect("pictures"), 11);
+}

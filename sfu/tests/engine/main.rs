@@ -1,5 +1,7 @@
 //! The media core from outside, in virtual time: real SDP, ICE, DTLS and SRTP, no socket and no sleep.
 
+mod corpus;
+mod fuzzing;
 mod hardening;
 mod lips;
 mod loss;
