@@ -42,7 +42,7 @@ def line(row: Row) -> str:
     """One client."""
     moment = f"{row['seen']} / {row['expected']}, {row['styled']}, {row['gap_ms']:.0f} ms"
     cells = [row["client"], row["version"], f"{row['first_picture_ms']:.0f} ms", moment]
-    cells += [{None: "has none", True: "yes", False: "refused, goes on"}[row["ice_restart"]]]
+    cells += [{None: "has none", True: "yes", False: "its own code fails, goes on"}[row["ice_restart"]]]
     cells += [f"{row['reconnect_ms']:.0f} ms", row["delete"]]
     if row["role"] == "publish":
         cells.insert(2, f"{row['live_ms']:.0f} ms")

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use crate::auth::Holder;
+use crate::engine::CloseReason;
 use crate::engine::ids::{PeerId, StreamId};
 use crate::engine::negotiate::Identity;
 use crate::engine::sdp::Credentials;
@@ -211,11 +212,15 @@ impl Sessions {
         Some(session)
     }
 
-    pub(crate) fn remove_peer(&self, peer: PeerId) {
+    pub(crate) fn remove_peer(&self, peer: PeerId, reason: CloseReason) {
+        let ending = match reason {
+            CloseReason::Deleted => Ending::Deleted,
+            _ => Ending::Closed,
+        };
         let mut map = self.lock();
         if let Some(id) = map.by_peer.remove(&peer) {
             map.by_id.remove(&id);
-            map.end_events(&id, Ending::Closed);
+            map.end_events(&id, ending);
         }
     }
 

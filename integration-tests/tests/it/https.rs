@@ -191,7 +191,6 @@ async fn clients_that_do_not_finish_their_handshake_are_cut_off_and_keep_nobody_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_publishes_its_camera_over_https() -> Result<()> {
     let (_folder, _, server) = secured().await?;
-    // By a name that is not this machine to the browser, so that only HTTPS makes the context secure.
     let own = server.address();
     let at = |page: &str| format!("https://{own}/{page}");
     let mut browser = Client::chromium_with(&["--any-certificate"]).await?;

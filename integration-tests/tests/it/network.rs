@@ -349,7 +349,8 @@ async fn media_goes_on_when_the_address_of_a_publisher_or_a_viewer_changes() -> 
         server
             .metric_until("reverie_address_changes_total", moved + (i + 1) as f64)
             .await?;
-        sleep(Duration::from_secs(2)).await;
+        // The address is followed; the picture returns within the limit, and a while of it is looked at.
+        sleep(Duration::from_secs_f64(limit + 1.5)).await;
         browser.catch_up();
         let seen = frames::of_page(&browser.seen[from..], "watch");
         let gap = frames::longest_gap(&seen);

@@ -137,8 +137,8 @@ impl Channels {
     /// Takes events from the shards to their channels until the shards end.
     pub(crate) async fn route(self, mut events: mpsc::Receiver<(StreamId, Event)>) {
         while let Some((stream, event)) = events.recv().await {
-            if let Event::Closed(peer, _) = &event {
-                self.shared.sessions.remove_peer(*peer);
+            if let Event::Closed(peer, reason) = &event {
+                self.shared.sessions.remove_peer(*peer, *reason);
             }
             let handle = self.lock().by_stream.get(&stream).cloned();
             if let Some(handle) = handle {
