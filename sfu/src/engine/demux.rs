@@ -1,15 +1,18 @@
 //! Which peer a datagram belongs to: by address, and for STUN by the user fragment in its user name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 
 use super::ids::PeerId;
 use super::io::Remote;
-use super::stun;
+use super::stun::{self, Transaction};
 
 /// Addresses remembered per peer: a roaming peer may be heard from several, an attacker must not fill memory.
 const MAX_ADDRESSES: usize = 8;
 /// Streams remembered per publisher.
 const MAX_STREAMS: usize = 8;
+
+/// Checks remembered per peer until they are answered: as many as are sent before the first is given up.
+const MAX_QUESTIONS: usize = 64;
 
 /// Whose a datagram is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,9 @@ pub(crate) struct Demux {
     /// Publishers by the streams they send, and how many each has here.
     by_ssrc: HashMap<u32, PeerId>,
     streams: HashMap<PeerId, usize>,
+    /// Peers by the checks they sent: the answer may be the first that comes from its address.
+    by_question: HashMap<Transaction, PeerId>,
+    questions: HashMap<PeerId, VecDeque<Transaction>>,
 }
 
 impl Demux {
@@ -58,6 +64,9 @@ impl Demux {
         if self.streams.remove(&peer).is_some() {
             self.by_ssrc.retain(|_, owner| *owner != peer);
         }
+        for question in self.questions.remove(&peer).unwrap_or_default() {
+            self.by_question.remove(&question);
+        }
         for address in self.addresses.remove(&peer).unwrap_or_default() {
             if self.by_address.get(&address) == Some(&peer) {
                 self.by_address.remove(&address);
@@ -72,8 +81,28 @@ impl Demux {
         match claimed {
             Some(peer) if known == Some(peer) => Found::Known(peer),
             Some(peer) => Found::Claimed(peer),
-            None => known.map_or(Found::Nobody, Found::Known),
+            None => known.map_or_else(|| self.answered(bytes), Found::Known),
         }
+    }
+
+    fn answered(&self, bytes: &[u8]) -> Found {
+        let asked = stun::answer(bytes).and_then(|answer| self.by_question.get(&answer));
+        asked.map_or(Found::Nobody, |peer| Found::Claimed(*peer))
+    }
+
+    /// The peer sends this; if it is a check, its answer is for the peer.
+    pub(crate) fn sent(&mut self, peer: PeerId, bytes: &[u8]) {
+        let Some(question) = stun::question(bytes) else {
+            return;
+        };
+        let asked = self.questions.entry(peer).or_default();
+        if asked.len() >= MAX_QUESTIONS
+            && let Some(oldest) = asked.pop_front()
+        {
+            self.by_question.remove(&oldest);
+        }
+        asked.push_back(question);
+        self.by_question.insert(question, peer);
     }
 
     /// The peer that was last heard from an address.

@@ -322,8 +322,10 @@ impl Engine {
         for (total, new) in self.counts.resent.iter_mut().zip(&mut peer.repair.resent) {
             *total += std::mem::take(new);
         }
-        self.outputs
-            .extend(collected.transmits.drain(..).map(Output::Transmit));
+        for transmit in collected.transmits.drain(..) {
+            self.demux.sent(id, &transmit.bytes);
+            self.outputs.push_back(Output::Transmit(transmit));
+        }
         let (stream, closed) = (peer.stream, peer.closed());
         if let Role::Viewer(viewer) = &mut peer.role
             && let Some(at) = viewer.take_first_picture()

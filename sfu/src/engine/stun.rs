@@ -20,6 +20,24 @@ pub(crate) fn ufrag(bytes: &[u8]) -> Option<String> {
     .flatten()
 }
 
+/// What a request and its answer have in common, drawn at random by who asks (RFC 8489 section 5).
+pub(crate) type Transaction = [u8; 12];
+
+/// The transaction of a binding request.
+pub(crate) fn question(bytes: &[u8]) -> Option<Transaction> {
+    transaction(bytes, [0x00, 0x01])
+}
+
+/// The transaction of a successful binding response.
+pub(crate) fn answer(bytes: &[u8]) -> Option<Transaction> {
+    transaction(bytes, [0x01, 0x01])
+}
+
+fn transaction(bytes: &[u8], kind: [u8; 2]) -> Option<Transaction> {
+    let wanted = is_stun(bytes) && bytes[..2] == kind;
+    wanted.then(|| bytes[8..20].try_into().ok()).flatten()
+}
+
 /// What a STUN message says about where it comes from, if its password is right; `None` for anything else.
 pub(crate) fn word(bytes: &[u8]) -> Option<Word> {
     read(bytes, |message| {
@@ -63,6 +81,22 @@ mod tests {
         packet[0] = 22;
         assert_eq!(rtp_ssrc(&packet), None, "DTLS");
         assert_eq!(rtp_ssrc(&packet[..11]), None);
+    }
+
+    #[test]
+    fn a_question_and_its_answer_share_a_transaction() {
+        let mut message = [7; 20];
+        message[..2].copy_from_slice(&[0, 1]);
+        assert_eq!(
+            (question(&message), answer(&message)),
+            (Some([7; 12]), None)
+        );
+        message[0] = 1;
+        assert_eq!(
+            (question(&message), answer(&message)),
+            (None, Some([7; 12]))
+        );
+        assert_eq!(answer(&message[..19]), None);
     }
 
     #[test]

@@ -335,3 +335,19 @@ fn a_forged_stream_does_not_take_the_place_of_the_picture() {
     }
     assert_eq!(*tags(&net, viewer).last().expect("pictures"), 11);
 }
+
+#[test]
+fn an_answer_may_be_the_first_that_comes_from_an_address() {
+    let mut net = Net::new();
+    let _camera = Camera::new(&mut net);
+    let viewer = net.viewer();
+    let took = net.events.iter().find_map(|event| match event {
+        Event::Connected(id, took) if id.0 == viewer as u64 => Some(*took),
+        _ => None,
+    });
+    // A check that is not answered is repeated after 250 ms.
+    assert!(
+        took.is_some_and(|took| took < Duration::from_millis(200)),
+        "{took:?}"
+    );
+}
