@@ -127,10 +127,8 @@ impl TrackClock {
         let Some((first, placed)) = self.origin else {
             return false;
         };
-        let signed = |ticks: u64| i128::from(ticks);
-        let placed = signed(placed) + signed(rtp) - signed(first);
-        let ahead = placed - signed(ticks(elapsed, self.rate));
-        let ahead = i64::try_from(ahead).unwrap_or(i64::MAX);
+        let placed = placed.wrapping_add_signed(distance(first, rtp));
+        let ahead = distance(ticks(elapsed, self.rate), placed);
         let Some((known, at)) = self.ahead else {
             self.ahead = Some((ahead, elapsed));
             return false;
@@ -155,11 +153,7 @@ impl TrackClock {
         let (first, ticks) = *self
             .origin
             .get_or_insert_with(|| (rtp, ticks(since_epoch, self.rate)));
-        if rtp >= first {
-            ticks.checked_add(rtp - first)
-        } else {
-            ticks.checked_sub(first - rtp)
-        }
+        ticks.checked_add_signed(distance(first, rtp))
     }
 
     /// A sender report said that `rtp` was captured at `local`.
@@ -197,6 +191,12 @@ impl TrackClock {
         }
         (at.min(now), at.saturating_duration_since(now))
     }
+}
+
+/// From one timestamp to another. Extended ones go below zero, and wrap, where a publisher that began near zero
+/// sends something older.
+fn distance(from: u64, to: u64) -> i64 {
+    to.wrapping_sub(from).cast_signed()
 }
 
 /// Ticks of a clock of `rate` Hz in `span`.
@@ -250,6 +250,18 @@ mod tests {
             let known = start + ONE;
             let seen = clock.observe(ntp(1.0 + step), start + ONE * 2, Some(known));
             assert_eq!((seen.local, seen.moved), (known, 0));
+        }
+    }
+
+    #[test]
+    fn timestamps_may_fall_below_zero_and_come_back() {
+        let at = Duration::from_secs(1);
+        let mut video = TrackClock::new(90_000);
+        let older = 3_000_u64.wrapping_neg();
+        assert_eq!(video.pts(older, at), Some(90_000));
+        for rtp in [0, 3_000, 6_000] {
+            assert!(!video.has_jumped(rtp, at));
+            assert_eq!(video.pts(rtp, at), Some(93_000 + rtp));
         }
     }
 
