@@ -11,6 +11,7 @@ use str0m::change::SdpOffer;
 use str0m::ice::StunMessage;
 use str0m::{IceCreds, Rtc, RtcError};
 
+use super::credentials;
 use super::sdp::{self, Credentials};
 
 /// Candidates kept until the restart begins; the peer takes no more than that either.
@@ -104,6 +105,9 @@ impl Restarts {
         mut restart: Restart,
     ) -> Result<Option<String>, NoRestart> {
         let text = sdp::with_credentials(&self.offer, &restart.remote);
+        if credentials::check(&text, &restart.local.ufrag).is_err() {
+            return Err(NoRestart::Unusable);
+        }
         let parsed = catch_unwind(AssertUnwindSafe(|| SdpOffer::from_sdp_string(&text)));
         let Ok(Ok(offer)) = parsed else {
             return Err(NoRestart::Unusable);

@@ -222,6 +222,11 @@ fn w11_a_restart_is_refused_for_a_session_that_has_ended_and_for_credentials_tha
         ask(&mut net, id, remote("ab\r\nm=nonsense\r\nv=0"), 1),
         Err(NoRestart::Unusable)
     );
+    // As in an offer: no check could carry both user fragments.
+    assert_eq!(
+        ask(&mut net, id, remote(&"u".repeat(200)), 1),
+        Err(NoRestart::Unusable)
+    );
     for i in 0..60 {
         camera.shoot(&mut net, i == 0);
     }
