@@ -1,0 +1,204 @@
+//! The layers that every model is made of, loaded by key and checked against the shapes that the configuration asks for.
+
+use tch::Tensor;
+
+use crate::weights::Weights;
+
+/// `y = x W^T + b` over the last dimension.
+#[derive(Debug)]
+pub struct Linear {
+    weight: Tensor,
+    bias: Option<Tensor>,
+}
+
+impl Linear {
+    /// `weight` of (outputs, inputs) and `bias` of (outputs).
+    #[must_use]
+    pub fn load(weights: &Weights, inputs: i64, outputs: i64) -> Self {
+        Self {
+            bias: Some(weights.tensor("bias", &[outputs])),
+            ..Self::without_bias(weights, inputs, outputs)
+        }
+    }
+
+    /// `weight` alone.
+    #[must_use]
+    pub fn without_bias(weights: &Weights, inputs: i64, outputs: i64) -> Self {
+        Self {
+            weight: weights.tensor("weight", &[outputs, inputs]),
+            bias: None,
+        }
+    }
+
+    /// Several layers over the same input as one, their outputs side by side.
+    #[must_use]
+    pub fn side_by_side(layers: &[Self]) -> Self {
+        let weight: Vec<_> = layers.iter().map(|layer| &layer.weight).collect();
+        let bias: Option<Vec<_>> = layers.iter().map(|layer| layer.bias.as_ref()).collect();
+        Self {
+            weight: Tensor::cat(&weight, 0),
+            bias: bias.map(|bias| Tensor::cat(&bias, 0)),
+        }
+    }
+
+    /// (.., inputs) to (.., outputs).
+    #[must_use]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.linear(&self.weight, self.bias.as_ref())
+    }
+}
+
+/// A 2-D convolution with square kernel.
+#[derive(Debug)]
+pub struct Conv2d {
+    weight: Tensor,
+    bias: Option<Tensor>,
+    stride: i64,
+    padding: i64,
+}
+
+/// Kernel size, stride and zero padding of a [`Conv2d`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// Rows and columns of the kernel.
+    pub size: i64,
+    /// Step in both directions.
+    pub stride: i64,
+    /// Zeros around the input.
+    pub padding: i64,
+}
+
+impl Kernel {
+    /// 1x1.
+    pub const ONE: Self = Self {
+        size: 1,
+        stride: 1,
+        padding: 0,
+    };
+    /// 3x3 that keeps the size.
+    pub const THREE: Self = Self {
+        size: 3,
+        stride: 1,
+        padding: 1,
+    };
+    /// 3x3 that halves the size.
+    pub const HALVE: Self = Self {
+        size: 3,
+        stride: 2,
+        padding: 1,
+    };
+    /// 3x3 that halves the size of an input padded beforehand.
+    pub const HALVE_PADDED: Self = Self {
+        size: 3,
+        stride: 2,
+        padding: 0,
+    };
+}
+
+impl Conv2d {
+    /// `weight` of (outputs, inputs, size, size) and `bias` of (outputs).
+    #[must_use]
+    pub fn load(weights: &Weights, inputs: i64, outputs: i64, kernel: Kernel) -> Self {
+        Self {
+            bias: Some(weights.tensor("bias", &[outputs])),
+            ..Self::without_bias(weights, inputs, outputs, kernel)
+        }
+    }
+
+    /// `weight` alone.
+    #[must_use]
+    pub fn without_bias(weights: &Weights, inputs: i64, outputs: i64, kernel: Kernel) -> Self {
+        let weight = weights.tensor("weight", &[outputs, inputs, kernel.size, kernel.size]);
+        Self {
+            weight: channels_last(&weight),
+            bias: None,
+            stride: kernel.stride,
+            padding: kernel.padding,
+        }
+    }
+
+    /// (n, inputs, h, w) to (n, outputs, h', w').
+    #[must_use]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.conv2d(
+            &self.weight,
+            self.bias.as_ref(),
+            [self.stride; 2],
+            [self.padding; 2],
+            [1, 1],
+            1,
+        )
+    }
+}
+
+/// Group normalisation (Wu and He 2018) with scale and shift.
+#[derive(Debug)]
+pub struct GroupNorm {
+    weight: Tensor,
+    bias: Tensor,
+    groups: i64,
+    eps: f64,
+}
+
+impl GroupNorm {
+    /// `weight` and `bias` of (channels).
+    #[must_use]
+    pub fn load(weights: &Weights, channels: i64, groups: i64, eps: f64) -> Self {
+        Self {
+            weight: weights.tensor("weight", &[channels]),
+            bias: weights.tensor("bias", &[channels]),
+            groups,
+            eps,
+        }
+    }
+
+    /// (n, channels, ..) to the same shape.
+    #[must_use]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.group_norm(
+            self.groups,
+            Some(&self.weight),
+            Some(&self.bias),
+            self.eps,
+            true,
+        )
+    }
+}
+
+/// Layer normalisation over the last dimension.
+#[derive(Debug)]
+pub struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+    eps: f64,
+}
+
+impl LayerNorm {
+    /// `weight` and `bias` of (features).
+    #[must_use]
+    pub fn load(weights: &Weights, features: i64, eps: f64) -> Self {
+        Self {
+            weight: weights.tensor("weight", &[features]),
+            bias: weights.tensor("bias", &[features]),
+            eps,
+        }
+    }
+
+    /// (.., features) to the same shape.
+    #[must_use]
+    pub fn forward(&self, x: &Tensor) -> Tensor {
+        x.layer_norm(
+            self.weight.size(),
+            Some(&self.weight),
+            Some(&self.bias),
+            self.eps,
+            true,
+        )
+    }
+}
+
+/// `x` with its channels next to each other in memory, which is what convolutions are fast on; the shape stays.
+#[must_use]
+pub fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}

@@ -1,0 +1,16 @@
+//! StreamDiffusion on libtorch: a picture in, the same picture in the style of a prompt out, frame after frame.
+//!
+//! Modules are named like those of Python's diffusers, so that keys, papers and issues are easy to follow.
+//! The crate has no thread, no clock and no async code of its own; whoever drives it brings them.
+
+mod error;
+pub use error::Error;
+
+pub mod folder;
+
+#[cfg(feature = "torch")]
+pub mod device;
+#[cfg(feature = "torch")]
+pub mod layers;
+#[cfg(feature = "torch")]
+pub mod weights;

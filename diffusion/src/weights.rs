@@ -1,0 +1,434 @@
+//! The tensors of safetensors files by name, and the report of what did not fit.
+//!
+//! A model asks for each tensor by key and shape while it is built. What is missing or has another shape is noted and
+//! stands in as zeros until [`Weights::finish`], which refuses the model and names all of it: one run tells everything,
+//! and no model is ever used with a tensor that was not in the file.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use safetensors::tensor::{Dtype, Metadata};
+use tch::{Kind, Tensor};
+
+use crate::Error;
+use crate::device::Placement;
+use crate::folder::Folder;
+
+/// Changes a tensor on its way in, given its key; it comes as 32-bit floats on the processor.
+pub type Adapter = Rc<dyn Fn(&str, Tensor) -> Tensor>;
+
+/// The tensors of one model below a prefix; cheap to clone.
+#[derive(Clone)]
+pub struct Weights {
+    store: Rc<Store>,
+    prefix: String,
+}
+
+struct Store {
+    path: PathBuf,
+    files: RefCell<Vec<File>>,
+    entries: BTreeMap<String, Entry>,
+    placement: Placement,
+    adapter: Option<Adapter>,
+    notes: RefCell<Notes>,
+}
+
+struct Entry {
+    file: usize,
+    at: u64,
+    bytes: usize,
+    shape: Vec<i64>,
+    kind: Kind,
+}
+
+#[derive(Default)]
+struct Notes {
+    used: BTreeSet<String>,
+    missing: Vec<Missing>,
+    misshaped: Vec<Misshaped>,
+}
+
+/// A tensor that the configuration asks for and no file has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Its name.
+    pub key: String,
+    /// The shape it should have.
+    pub shape: Vec<i64>,
+}
+
+/// A tensor with another shape than the configuration asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misshaped {
+    /// Its name.
+    pub key: String,
+    /// The shape it should have.
+    pub expected: Vec<i64>,
+    /// The shape it has.
+    pub found: Vec<i64>,
+}
+
+/// What became of the tensors of one component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The file, or the folder of the shards.
+    pub path: PathBuf,
+    /// How many were loaded.
+    pub loaded: usize,
+    /// In no file.
+    pub missing: Vec<Missing>,
+    /// Of another shape.
+    pub misshaped: Vec<Misshaped>,
+    /// In a file, but not asked for; key and shape.
+    pub unused: Vec<(String, Vec<i64>)>,
+}
+
+impl Weights {
+    /// The weights of a component's folder.
+    ///
+    /// # Errors
+    /// When there is no file, or one is not whole.
+    pub fn open(folder: &Folder, placement: Placement) -> Result<Self, Error> {
+        Self::open_files(&folder.weights()?, placement)
+    }
+
+    /// The tensors of these files together. Headers are read now, tensors when they are asked for.
+    ///
+    /// # Errors
+    /// When a file cannot be read, is no safetensors file, is cut short, or holds elements that are not supported.
+    pub fn open_files(paths: &[PathBuf], placement: Placement) -> Result<Self, Error> {
+        let mut files = Vec::with_capacity(paths.len());
+        let mut entries = BTreeMap::new();
+        for (index, path) in paths.iter().enumerate() {
+            let mut file = File::open(path).map_err(Error::file(path))?;
+            read_header(path, &mut file, index, &mut entries)?;
+            files.push(file);
+        }
+        let path = match paths {
+            [one] => one.clone(),
+            _ => paths
+                .first()
+                .and_then(|path| path.parent())
+                .map(Path::to_owned)
+                .unwrap_or_default(),
+        };
+        let store = Store {
+            path,
+            files: RefCell::new(files),
+            entries,
+            placement,
+            adapter: None,
+            notes: RefCell::default(),
+        };
+        Ok(Self {
+            store: Rc::new(store),
+            prefix: String::new(),
+        })
+    }
+
+    /// The same weights with `adapter` between file and model. To be called before anything was taken.
+    #[must_use]
+    pub fn adapted(self, adapter: Adapter) -> Self {
+        let store =
+            Rc::into_inner(self.store).expect("an adapter is set before the weights are shared");
+        Self {
+            store: Rc::new(Store {
+                adapter: Some(adapter),
+                ..store
+            }),
+            prefix: self.prefix,
+        }
+    }
+
+    /// What is below `name`: `weights.at("resnets").at(0)` is `resnets.0`.
+    #[must_use]
+    pub fn at(&self, name: impl Display) -> Self {
+        Self {
+            store: Rc::clone(&self.store),
+            prefix: format!("{}{name}.", self.prefix),
+        }
+    }
+
+    /// Where the tensors go.
+    #[must_use]
+    pub fn placement(&self) -> Placement {
+        self.store.placement
+    }
+
+    /// Where they come from.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.store.path
+    }
+
+    /// The full name of `name`.
+    #[must_use]
+    pub fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// True if there is a tensor of that name, or any below it.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        let key = self.key(name);
+        let below = format!("{key}.");
+        self.store.entries.contains_key(&key)
+            || self
+                .store
+                .entries
+                .range(below.clone()..)
+                .next()
+                .is_some_and(|(found, _)| found.starts_with(&below))
+    }
+
+    /// The shape of a tensor as it is in the file.
+    #[must_use]
+    pub fn shape(&self, name: &str) -> Option<&[i64]> {
+        self.store
+            .entries
+            .get(&self.key(name))
+            .map(|entry| entry.shape.as_slice())
+    }
+
+    /// All full names, sorted.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.store.entries.keys().map(String::as_str)
+    }
+
+    /// A tensor of this shape; zeros if there is none, which [`Weights::finish`] then reports.
+    #[must_use]
+    pub fn tensor(&self, name: &str, shape: &[i64]) -> Tensor {
+        let key = self.key(name);
+        let mut notes = self.store.notes.borrow_mut();
+        let found = match self.store.entries.get(&key) {
+            None => {
+                notes.missing.push(Missing {
+                    key,
+                    shape: shape.to_vec(),
+                });
+                None
+            }
+            Some(entry) if entry.shape != shape => {
+                notes.misshaped.push(Misshaped {
+                    key: key.clone(),
+                    expected: shape.to_vec(),
+                    found: entry.shape.clone(),
+                });
+                notes.used.insert(key);
+                None
+            }
+            Some(entry) => {
+                notes.used.insert(key.clone());
+                // A file that was whole when it was opened and cannot be read now is gone as a tensor, too.
+                let read = self.store.read(&key, entry);
+                if read.is_err() {
+                    notes.missing.push(Missing {
+                        key,
+                        shape: shape.to_vec(),
+                    });
+                }
+                read.ok()
+            }
+        };
+        let Placement { device, kind } = self.store.placement;
+        // One number under every index: it is never looked at.
+        found.unwrap_or_else(|| Tensor::zeros([1], (kind, device)).expand(shape, false))
+    }
+
+    /// As [`Weights::tensor`], if there is one of that name.
+    #[must_use]
+    pub fn optional(&self, name: &str, shape: &[i64]) -> Option<Tensor> {
+        self.store
+            .entries
+            .contains_key(&self.key(name))
+            .then(|| self.tensor(name, shape))
+    }
+
+    /// Takes note that everything of that name, or below it, is left out on purpose.
+    pub fn ignore(&self, name: &str) {
+        let key = self.key(name);
+        let below = format!("{key}.");
+        let mut notes = self.store.notes.borrow_mut();
+        for found in self.store.entries.keys() {
+            if *found == key || found.starts_with(&below) {
+                notes.used.insert(found.clone());
+            }
+        }
+    }
+
+    /// What became of all tensors so far.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        let notes = self.store.notes.borrow();
+        Report {
+            path: self.store.path.clone(),
+            loaded: notes.used.len() - notes.misshaped.len(),
+            missing: notes.missing.clone(),
+            misshaped: notes.misshaped.clone(),
+            unused: self
+                .store
+                .entries
+                .iter()
+                .filter(|(key, _)| !notes.used.contains(*key))
+                .map(|(key, entry)| (key.clone(), entry.shape.clone()))
+                .collect(),
+        }
+    }
+
+    /// The report of a model that is built.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when a tensor was missing or had another shape.
+    pub fn finish(&self) -> Result<Report, Error> {
+        let report = self.report();
+        match report.fault() {
+            None => Ok(report),
+            Some(reason) => Err(Error::Weights {
+                path: report.path,
+                reason,
+            }),
+        }
+    }
+}
+
+impl Report {
+    /// What makes the weights unusable, in one line; `None` if nothing does.
+    #[must_use]
+    pub fn fault(&self) -> Option<String> {
+        let missing = self
+            .missing
+            .iter()
+            .map(|Missing { key, shape }| format!("{key} {shape:?} is missing"));
+        let misshaped = self.misshaped.iter().map(
+            |Misshaped {
+                 key,
+                 expected,
+                 found,
+             }| format!("{key} is {found:?} instead of {expected:?}"),
+        );
+        let faults: Vec<_> = misshaped.chain(missing).collect();
+        let (first, more) = faults.split_first()?;
+        Some(match more.len() {
+            0 => first.clone(),
+            n => format!("{first} (and {n} more)"),
+        })
+    }
+}
+
+impl Store {
+    fn read(&self, key: &str, entry: &Entry) -> Result<Tensor, std::io::Error> {
+        let mut bytes = vec![0; entry.bytes];
+        let mut files = self.files.borrow_mut();
+        let file = &mut files[entry.file];
+        file.seek(SeekFrom::Start(entry.at))?;
+        file.read_exact(&mut bytes)?;
+        let mut tensor = Tensor::from_data_size(&bytes, &entry.shape, entry.kind);
+        if !entry.kind.is_floating() {
+            return Ok(tensor.to_device(self.placement.device));
+        }
+        if let Some(adapter) = &self.adapter {
+            tensor = adapter(key, tensor.to_kind(Kind::Float));
+        }
+        Ok(tensor
+            .to_device(self.placement.device)
+            .to_kind(self.placement.kind))
+    }
+}
+
+trait Floating {
+    fn is_floating(self) -> bool;
+}
+
+impl Floating for Kind {
+    fn is_floating(self) -> bool {
+        matches!(
+            self,
+            Self::Float | Self::Half | Self::BFloat16 | Self::Double
+        )
+    }
+}
+
+/// More than the header of any model takes.
+const LONGEST_HEADER: u64 = 64 << 20;
+
+fn read_header(
+    path: &Path,
+    file: &mut File,
+    index: usize,
+    entries: &mut BTreeMap<String, Entry>,
+) -> Result<(), Error> {
+    let length = file.metadata().map_err(Error::file(path))?.len();
+    let mut size = [0; 8];
+    if length < 8 {
+        return Err(Error::malformed(
+            path,
+            "is too short to be a safetensors file",
+        ));
+    }
+    file.read_exact(&mut size).map_err(Error::file(path))?;
+    let header = u64::from_le_bytes(size);
+    if header > LONGEST_HEADER || 8 + header > length {
+        return Err(Error::malformed(
+            path,
+            "is cut short or no safetensors file",
+        ));
+    }
+    let mut json = vec![0; usize::try_from(header).expect("64 MiB fit an address")];
+    file.read_exact(&mut json).map_err(Error::file(path))?;
+    let metadata: Metadata = serde_json::from_slice(&json)
+        .map_err(|error| Error::malformed(path, format!("header: {error}")))?;
+    let data = 8 + header;
+    for (key, info) in metadata.tensors() {
+        let (from, to) = info.data_offsets;
+        if data + to as u64 > length {
+            return Err(Error::malformed(
+                path,
+                format!(
+                    "is cut short: {key} ends at byte {}, the file at {length}",
+                    data + to as u64
+                ),
+            ));
+        }
+        let entry = Entry {
+            file: index,
+            at: data + from as u64,
+            bytes: to - from,
+            shape: info.shape.iter().map(|&n| n as i64).collect(),
+            kind: kind(info.dtype).ok_or_else(|| {
+                Error::malformed(path, format!("{key} has elements of {:?}", info.dtype))
+            })?,
+        };
+        entries.insert(key, entry);
+    }
+    Ok(())
+}
+
+fn kind(dtype: Dtype) -> Option<Kind> {
+    Some(match dtype {
+        Dtype::F64 => Kind::Double,
+        Dtype::F32 => Kind::Float,
+        Dtype::F16 => Kind::Half,
+        Dtype::BF16 => Kind::BFloat16,
+        Dtype::I64 => Kind::Int64,
+        Dtype::I32 => Kind::Int,
+        Dtype::I16 => Kind::Int16,
+        Dtype::I8 => Kind::Int8,
+        Dtype::U8 => Kind::Uint8,
+        Dtype::BOOL => Kind::Bool,
+        _ => return None,
+    })
+}
+
+impl fmt::Debug for Weights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Weights")
+            .field("path", &self.store.path)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,1 @@
+//! Tests of this crate with libtorch, in one binary.
