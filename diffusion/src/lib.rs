@@ -6,8 +6,10 @@
 mod error;
 pub use error::Error;
 
+pub mod board;
 pub mod folder;
 pub mod params;
+pub mod status;
 
 #[cfg(feature = "torch")]
 pub mod device;
