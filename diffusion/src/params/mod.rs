@@ -7,6 +7,7 @@ mod adapters;
 mod blend;
 mod check;
 mod family;
+mod files;
 mod patch;
 mod problem;
 mod processors;
@@ -23,7 +24,8 @@ use serde::{Deserialize, Serialize};
 pub use adapters::{ControlNet, IpAdapter, Transition};
 pub use blend::Blend;
 pub use family::Family;
-pub use patch::{MAX_BYTES, Plan};
+pub use files::missing;
+pub use patch::Plan;
 pub use problem::{Problem, Problems};
 pub use processors::{
     Blur, Canny, Feedback, LatentFeedback, Place, Processor, Sharpen, Spec, Texture, Upscale,

@@ -246,14 +246,6 @@ fn lists_and_texts_have_limits() {
 }
 
 #[test]
-fn everything_at_its_longest_fits_into_the_largest_body() {
-    let prompts = vec![json!(["ä".repeat(2000), 1000]); 8];
-    let text = json!({ "prompt": prompts, "negative_prompt": "ä".repeat(2000), "transition": { "target": prompts, "num_steps": 1000 } });
-    merged(text.clone());
-    assert!(text.to_string().len() < params::MAX_BYTES);
-}
-
-#[test]
 fn a_processor_is_an_object_or_a_name() {
     let params = merged(
         json!({ "processors": ["canny", { "type": "blur", "blur_intensity": 3, "place": "after" }] }),
@@ -381,6 +373,58 @@ fn a_transition_is_under_way_once_and_its_target_is_the_prompt_then() {
         (Blend::One("winter".to_owned()), None)
     );
     assert_eq!(settled.clone().settled(), settled);
+}
+
+#[test]
+fn null_brings_back_the_defaults_that_are_given() {
+    let own = merged(json!({ "model_id": "own/model", "seed": 5 }));
+    let params = own
+        .merge(&json!({ "seed": 6, "model_id": "other" }))
+        .expect("a good patch");
+    let back = params.merge_over(&own, &json!({ "seed": null, "model_id": null }));
+    assert_eq!(back, Ok(own));
+}
+
+#[test]
+fn what_is_not_in_the_directory_of_models_is_named() {
+    let models = tempfile::tempdir().expect("a folder");
+    for folder in ["owner/name", "net"] {
+        std::fs::create_dir_all(models.path().join(folder)).expect("a folder");
+    }
+    std::fs::write(models.path().join("lora.safetensors"), "").expect("a file");
+    let here = merged(json!({
+        "model_id": "owner/name",
+        "lora_dict": { "lora.safetensors": 1 },
+        "controlnets": [{ "model_id": "net" }],
+    }));
+    assert_eq!(params::missing(models.path(), &here), []);
+    let away = merged(json!({
+        "model_id": "owner/other",
+        "vae_id": "taesd",
+        "lora_dict": { "lora.safetensors": 1, "a/b": 1 },
+        "controlnets": [{ "model_id": "net" }, { "model_id": "depth" }],
+        "ip_adapter": { "model_id": "ip", "image": "face.png" },
+        "processors": [{ "type": "texture", "image": "paper.png" }],
+    }));
+    let problems = params::missing(models.path(), &away);
+    let pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
+    assert_eq!(
+        pointers,
+        [
+            "/model_id",
+            "/vae_id",
+            "/lora_dict/a~1b",
+            "/controlnets/1/model_id",
+            "/ip_adapter/model_id",
+            "/ip_adapter/image",
+            "/processors/0/image",
+        ]
+    );
+    assert!(
+        problems[0].detail.contains("owner/other is not in"),
+        "{:?}",
+        problems[0]
+    );
 }
 
 #[test]
