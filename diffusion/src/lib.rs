@@ -15,4 +15,6 @@ pub mod graph;
 #[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
+pub mod lora;
+#[cfg(feature = "torch")]
 pub mod weights;
