@@ -14,8 +14,8 @@ stamp=$venv/requirements.txt
 if [ "${FRESH:-0}" = 1 ] || ! cmp -s "$here/requirements.txt" "$stamp"; then
     rm -rf "$venv"
     "${PYTHON:-python3.11}" -m venv "$venv"
-    sed '/^# --no-deps/,$d' "$here/requirements.txt" > "$venv/resolved.txt"
-    sed '1,/^# --no-deps/d' "$here/requirements.txt" > "$venv/alone.txt"
+    sed '/^# alone$/,$d' "$here/requirements.txt" > "$venv/resolved.txt"
+    sed '1,/^# alone$/d' "$here/requirements.txt" > "$venv/alone.txt"
     "$venv/bin/pip" install --quiet --no-compile -r "$venv/resolved.txt"
     "$venv/bin/pip" install --quiet --no-compile --no-deps -r "$venv/alone.txt"
     cp "$here/requirements.txt" "$stamp"
@@ -30,6 +30,9 @@ cd "$here"
 for subject in modules lora ip_adapter blending similar_image streams; do
     "$python" "$subject.py" "$build/models" "$build/golden/$subject"
 done
+if [ -e processors.py ]; then
+    "$python" processors.py "$build/golden"
+fi
 
 mkdir -p "$out"
 rm -rf "$out/models" "$out/golden"
