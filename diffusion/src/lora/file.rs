@@ -8,12 +8,14 @@ use crate::device::Placement;
 use crate::weights::Weights;
 
 use super::Component;
+use super::alpha::{Alphas, PEFT_FILE};
 
 /// The tensors of a LoRA file, by module.
 pub(super) struct File {
     pub(super) path: PathBuf,
     pub(super) weights: Weights,
     pub(super) pairs: Vec<Pair>,
+    pub(super) alphas: Alphas,
     /// Keys that belong to no pair.
     pub(super) others: Vec<String>,
 }
@@ -91,6 +93,7 @@ impl File {
             }
         }
         Ok(Self {
+            alphas: Alphas::read(&path, &weights)?,
             path,
             weights,
             pairs,
@@ -145,10 +148,7 @@ fn locate(path: &Path) -> Result<PathBuf, Error> {
         })
 }
 
-const IN_FOLDERS: [&str; 2] = [
-    "pytorch_lora_weights.safetensors",
-    "adapter_model.safetensors",
-];
+const IN_FOLDERS: [&str; 2] = ["pytorch_lora_weights.safetensors", PEFT_FILE];
 
 /// The method that a key gives away, if it is not LoRA as it is summed here.
 fn foreign(key: &str) -> Option<&'static str> {
@@ -231,12 +231,13 @@ fn component(name: &str) -> Option<(Component, &str)> {
     Some((Component::Unet, name))
 }
 
-const PREFIXES: [(&str, Component); 7] = [
+const PREFIXES: [(&str, Component); 8] = [
     ("lora_unet_", Component::Unet),
     ("lora_te1_", Component::TextEncoder),
     ("lora_te2_", Component::TextEncoder2),
     ("lora_te_", Component::TextEncoder),
     ("unet.", Component::Unet),
+    ("diffusion_model.", Component::Unet),
     ("text_encoder.", Component::TextEncoder),
     ("text_encoder_2.", Component::TextEncoder2),
 ];

@@ -4,6 +4,7 @@
 //! of kohya, of PEFT and of older diffusers are understood. The changed model costs what the plain one costs; without a
 //! file, or with scale 0, no weight is touched, so another choice is a matter of loading again.
 
+mod alpha;
 mod file;
 mod names;
 
@@ -87,7 +88,7 @@ pub struct Applied {
     pub key: String,
     /// The inner dimension of the product.
     pub rank: i64,
-    /// `alpha / rank`; 1 where the file has no alpha.
+    /// `alpha / rank`; 1 where no alpha is told.
     pub factor: f64,
 }
 
@@ -258,7 +259,7 @@ impl File {
 
     fn factor(&self, pair: &Pair, rank: i64) -> Result<f64, Error> {
         let Some(key) = &pair.alpha else {
-            return Ok(1.0);
+            return Ok(self.alphas.factor(pair.component, &pair.module, rank));
         };
         let shape = self.shape(key);
         if shape.iter().product::<i64>() != 1 {

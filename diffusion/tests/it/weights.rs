@@ -68,7 +68,7 @@ fn one_line(error: &Error, file: &str) -> String {
 fn take_all(weights: &Weights) -> Vec<Tensor> {
     let keys: Vec<_> = weights.keys().map(str::to_owned).collect();
     keys.iter()
-        .map(|key| weights.tensor(key, &weights.shape(key).expect("its own key").to_vec()))
+        .map(|key| weights.tensor(key, weights.shape(key).expect("its own key")))
         .collect()
 }
 
