@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chain::Processor;
+use super::image::Image;
 use super::settings::{self, Fault, Limit};
+use super::window::Smoothing;
 
 /// Settings of `blur`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,5 +34,23 @@ impl settings::Settings for Settings {
             return Err(Fault::at("kernel_size", "must be odd"));
         }
         Ok(())
+    }
+}
+
+pub(super) struct Blur(Smoothing);
+
+impl Blur {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let reach = usize::from(settings.kernel_size / 2);
+        Self(Smoothing::gaussian(settings.blur_intensity, reach))
+    }
+}
+
+impl Processor for Blur {
+    fn run(&mut self, image: &mut Image, _former: Option<&Image>) {
+        let (width, _) = image.size();
+        for plane in image.planes_mut() {
+            self.0.run(plane, width);
+        }
     }
 }

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::chain::Processor;
+use super::image::Image;
+use super::resize::{Filter, Resizer};
 use super::settings::{self, Limit};
 
 /// Settings of `feedback`.
@@ -22,4 +25,39 @@ impl Default for Settings {
 
 impl settings::Settings for Settings {
     const LIMITS: &'static [Limit] = &[("feedback_strength", 0.0, 1.0)];
+}
+
+pub(super) struct Feedback {
+    share: f32,
+    /// The former picture where it has another size.
+    fitted: Image,
+    resizer: Resizer,
+}
+
+impl Feedback {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            share: settings.feedback_strength as f32,
+            fitted: Image::default(),
+            resizer: Resizer::default(),
+        }
+    }
+}
+
+impl Processor for Feedback {
+    fn run(&mut self, image: &mut Image, former: Option<&Image>) {
+        let Some(mut former) = former else {
+            return;
+        };
+        if former.size() != image.size() {
+            let filter = Filter::Bilinear;
+            self.fitted
+                .resize_from(former, image.size(), filter, &mut self.resizer);
+            former = &self.fitted;
+        }
+        let fresh = 1.0 - self.share;
+        for (value, former) in image.data_mut().iter_mut().zip(former.data()) {
+            *value = fresh * *value + self.share * former;
+        }
+    }
 }

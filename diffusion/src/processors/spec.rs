@@ -17,7 +17,8 @@ pub enum Place {
     After,
 }
 
-/// One processor with its settings. In JSON one flat object: `type`, `place`, `enabled` and the settings.
+/// One processor with its settings. In JSON one flat object: `type`, `place`, `enabled` and the settings; or the
+/// type alone.
 ///
 /// Reading it refuses unknown fields and values out of range; [`Spec::parse`] says also where they stand.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -108,10 +109,11 @@ impl Spec {
     /// # Errors
     /// The first [`Fault`]: no object, an unknown type or field, a value of another type or out of range.
     pub fn parse(value: &Value) -> Result<Self, Fault> {
-        let Value::Object(fields) = value else {
-            return Err(Fault::whole("a processor is an object with a `type`"));
+        let mut fields = match value {
+            Value::Object(fields) => fields.clone(),
+            Value::String(_) => Map::from_iter([("type".to_owned(), value.clone())]),
+            _ => return Err(Fault::whole("a processor is an object with a `type`")),
         };
-        let mut fields = fields.clone();
         let Some(Value::String(name)) = fields.remove("type") else {
             let names = Kind::NAMES.join(", ");
             return Err(Fault::at("type", format!("must be one of {names}")));
@@ -147,7 +149,11 @@ impl Spec {
     /// The JSON Schema (2020-12) of one processor.
     #[must_use]
     pub fn schema() -> Value {
-        json!({ "oneOf": Kind::schemas() })
+        let mut all = Kind::schemas();
+        let alone = |name: &&&str| Self::parse(&json!(name)).is_ok();
+        let names: Vec<_> = Kind::NAMES.iter().filter(alone).collect();
+        all.push(json!({ "type": "string", "enum": names }));
+        json!({ "oneOf": all })
     }
 }
 
@@ -197,6 +203,7 @@ mod tests {
             let spec = Spec::parse(&json!({ "type": name })).unwrap();
             assert_eq!((spec.place, spec.enabled), (Place::Before, true), "{name}");
             assert_eq!(serde_json::to_value(&spec).unwrap()["type"], **name);
+            assert_eq!(Spec::parse(&json!(name)).unwrap(), spec);
         }
         assert_eq!(fault(json!({ "type": "texture" })).0, "/image");
     }
@@ -213,7 +220,8 @@ mod tests {
     #[test]
     fn a_fault_points_at_the_field() {
         for (value, pointer, part) in [
-            (json!("canny"), "", "object"),
+            (json!(1), "", "object"),
+            (json!("cannny"), "/type", "canny"),
             (json!({}), "/type", "soft_edge"),
             (json!({ "type": "cannny" }), "/type", "canny"),
             (
@@ -287,7 +295,7 @@ mod tests {
     fn the_schema_knows_every_field_with_its_range_and_default() {
         let schema = Spec::schema();
         let all = schema["oneOf"].as_array().unwrap();
-        assert_eq!(all.len(), Kind::NAMES.len());
+        assert_eq!(all.len(), Kind::NAMES.len() + 1);
         let canny = &all[1]["properties"];
         assert_eq!(canny["type"]["const"], "canny");
         let low = json!({ "type": "integer", "default": 100, "minimum": 1, "maximum": 2040 });
