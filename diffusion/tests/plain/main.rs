@@ -1,0 +1,3 @@
+//! Tests of what needs no libtorch, in one binary.
+
+mod processors;
