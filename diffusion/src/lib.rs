@@ -7,6 +7,7 @@ mod error;
 pub use error::Error;
 
 pub mod folder;
+pub mod params;
 pub mod processors;
 
 #[cfg(feature = "torch")]
