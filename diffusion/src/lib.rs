@@ -11,6 +11,8 @@ pub mod folder;
 #[cfg(feature = "torch")]
 pub mod device;
 #[cfg(feature = "torch")]
+pub mod graph;
+#[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
 pub mod weights;
