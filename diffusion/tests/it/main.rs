@@ -1,1 +1,4 @@
 //! Tests of this crate with libtorch, in one binary.
+
+mod golden;
+mod modules;
