@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 # Says which step begins, so that the last such line before an error names what failed.
 step = @printf '\n==> %s\n' '$(1)'
 
-.PHONY: help setup run demo conformance test lint interop bench fuzz fmt audit clean \
+.PHONY: help setup run demo conformance test lint interop cuda bench fuzz fmt audit clean \
 	lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
 
 help: ## List the habits
@@ -55,6 +55,9 @@ interop: ## Run every client of docs/interop.md, GStreamer's too, and write its 
 	REVERIE_INTEROP=$(CURDIR)/$(TARGET)/interop cargo nextest run --workspace --locked \
 		--run-ignored all -E 'package(reverie-integration-tests) and test(/^interop::/)'
 	$(PYTHON) $(CLIENTS)/interop_table.py $(TARGET)/interop docs/interop.md
+
+cuda: ## Install libtorch with CUDA, and build what records CUDA graphs
+	@scripts/setup cuda
 
 bench: ## Measure the codecs and the forwarding path
 	@scripts/setup bench

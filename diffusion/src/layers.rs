@@ -42,7 +42,6 @@ impl Linear {
     }
 
     /// (.., inputs) to (.., outputs).
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.linear(&self.weight, self.bias.as_ref())
     }
@@ -118,7 +117,6 @@ impl Conv2d {
     }
 
     /// (n, inputs, h, w) to (n, outputs, h', w').
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.conv2d(
             &self.weight,
@@ -153,7 +151,6 @@ impl GroupNorm {
     }
 
     /// (n, channels, ..) to the same shape.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.group_norm(
             self.groups,
@@ -185,7 +182,6 @@ impl LayerNorm {
     }
 
     /// (.., features) to the same shape.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.layer_norm(
             self.weight.size(),
@@ -198,7 +194,6 @@ impl LayerNorm {
 }
 
 /// `x` with its channels next to each other in memory, which is what convolutions are fast on; the shape stays.
-#[must_use]
 pub fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }

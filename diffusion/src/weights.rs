@@ -201,7 +201,6 @@ impl Weights {
     }
 
     /// A tensor of this shape; zeros if there is none, which [`Weights::finish`] then reports.
-    #[must_use]
     pub fn tensor(&self, name: &str, shape: &[i64]) -> Tensor {
         let key = self.key(name);
         let mut notes = self.store.notes.borrow_mut();
@@ -328,7 +327,7 @@ impl Store {
         file.seek(SeekFrom::Start(entry.at))?;
         file.read_exact(&mut bytes)?;
         let mut tensor = Tensor::from_data_size(&bytes, &entry.shape, entry.kind);
-        if !entry.kind.is_floating() {
+        if !is_floating(entry.kind) {
             return Ok(tensor.to_device(self.placement.device));
         }
         if let Some(adapter) = &self.adapter {
@@ -340,17 +339,11 @@ impl Store {
     }
 }
 
-trait Floating {
-    fn is_floating(self) -> bool;
-}
-
-impl Floating for Kind {
-    fn is_floating(self) -> bool {
-        matches!(
-            self,
-            Self::Float | Self::Half | Self::BFloat16 | Self::Double
-        )
-    }
+const fn is_floating(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Float | Kind::Half | Kind::BFloat16 | Kind::Double
+    )
 }
 
 /// More than the header of any model takes.
