@@ -14,6 +14,12 @@ pub mod device;
 #[cfg(feature = "torch")]
 pub mod graph;
 #[cfg(feature = "torch")]
+pub mod guard;
+#[cfg(feature = "torch")]
 pub mod layers;
+#[cfg(feature = "torch")]
+pub mod scheduler;
+#[cfg(feature = "torch")]
+pub mod stream;
 #[cfg(feature = "torch")]
 pub mod weights;
