@@ -201,9 +201,9 @@ def turbo(out: Path) -> None:
     """Like SD-Turbo, with two levels that both have cross-attention; text encoder keys without `text_model.`."""
     here = out / "turbo"
     words = tokenizer(here / "tokenizer", "!")
-    store(text_encoder(words, 42, width=16, layers=4, heads=2, act="gelu"), here / "text_encoder")
+    store(text_encoder(words, 42, width=8, layers=4, heads=2, act="gelu", inner=24), here / "text_encoder")
     rename_keys(here / "text_encoder", {"text_model.": ""})
-    base = unet(41, (True, True), (8, 16), layers_per_block=1, cross_attention_dim=16, attention_head_dim=[2, 1],
+    base = unet(41, (True, True), (8, 16), layers_per_block=1, cross_attention_dim=8, attention_head_dim=[2, 1],
                 use_linear_projection=True, norm_num_groups=2)
     store(base, here / "unet")
     store(kl(43, (4, 8, 8), 1, 4, 0.18215), here / "vae")

@@ -27,7 +27,7 @@ rm -rf "$build"
 mkdir -p "$build/golden"
 cd "$here"
 "$python" models.py "$build/models"
-for subject in modules streams; do
+for subject in modules lora ip_adapter blending similar_image streams; do
     "$python" "$subject.py" "$build/models" "$build/golden/$subject"
 done
 
