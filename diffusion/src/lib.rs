@@ -23,3 +23,21 @@ pub mod scheduler;
 pub mod stream;
 #[cfg(feature = "torch")]
 pub mod weights;
+#[cfg(feature = "torch")]
+pub mod attention;
+#[cfg(feature = "torch")]
+pub mod clip;
+#[cfg(feature = "torch")]
+mod config;
+#[cfg(feature = "torch")]
+pub mod controlnet;
+#[cfg(feature = "torch")]
+pub mod embeddings;
+#[cfg(feature = "torch")]
+pub mod resnet;
+#[cfg(feature = "torch")]
+pub mod tokenizer;
+#[cfg(feature = "torch")]
+pub mod unet;
+#[cfg(feature = "torch")]
+pub mod vae;

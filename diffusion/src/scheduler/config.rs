@@ -18,7 +18,6 @@ pub(super) struct Config {
     pub(super) trained_betas: Option<Vec<f32>>,
     rescale_betas_zero_snr: bool,
     prediction_type: String,
-    pub(super) timestep_spacing: String,
     pub(super) original_inference_steps: i64,
     pub(super) timestep_scaling: f32,
 }
@@ -33,7 +32,6 @@ impl Default for Config {
             trained_betas: None,
             rescale_betas_zero_snr: false,
             prediction_type: "epsilon".to_owned(),
-            timestep_spacing: "leading".to_owned(),
             original_inference_steps: 50,
             timestep_scaling: 10.0,
         }

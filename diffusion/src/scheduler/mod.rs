@@ -10,7 +10,6 @@ use tch::{Device, Kind, Tensor};
 
 use crate::Error;
 use crate::folder::Folder;
-use crate::params::CfgType;
 use config::Config;
 
 /// What `scheduler/scheduler_config.json` says, as far as the LCM sampler needs it.
@@ -20,7 +19,6 @@ pub struct Schedule {
     alphas_cumprod: Vec<f32>,
     original_steps: i64,
     timestep_scaling: f32,
-    trailing: bool,
 }
 
 /// The numbers of one timestep. Each is computed in 32-bit floats, as the reference does.
@@ -57,7 +55,6 @@ impl Schedule {
             path,
             original_steps: config.original_inference_steps,
             timestep_scaling: config.timestep_scaling,
-            trailing: config.timestep_spacing == "trailing",
         })
     }
 
@@ -65,17 +62,6 @@ impl Schedule {
     #[must_use]
     pub fn alphas_cumprod(&self) -> &[f32] {
         &self.alphas_cumprod
-    }
-
-    /// The guidance that suits the model: none if the folder's own sampler begins at the last timestep of training,
-    /// which is the mark of models that are distilled to few steps without guidance (SD-Turbo, SDXL-Turbo).
-    #[must_use]
-    pub fn cfg_type(&self) -> CfgType {
-        if self.trailing {
-            CfgType::None
-        } else {
-            CfgType::SelfNegative
-        }
     }
 
     /// The `steps` timesteps of the LCM sampler, falling.

@@ -45,9 +45,13 @@ pub(super) struct Change {
     pub(super) networks: Option<Networks>,
 }
 
-pub(super) fn guidance(models: &Models, params: &Params) -> Guidance {
-    let kind = params.cfg_type.unwrap_or(models.cfg_type);
-    Guidance::new(kind, params.guidance_scale, params.delta)
+pub(super) fn guidance(params: &Params) -> Guidance {
+    Guidance::new(params.guidance(), params.guidance_scale, params.delta)
+}
+
+/// The share of the former latents in new ones.
+pub(super) fn latent_feedback(params: &Params) -> f64 {
+    latent_feedback::share(&params.processors)
 }
 
 fn prompt_method(params: &Params) -> Method {
@@ -171,7 +175,7 @@ impl Change {
         next: &Params,
     ) -> Result<Self, Error> {
         let shape = Shape::of(models, next)?;
-        let guidance = guidance(models, next);
+        let guidance = guidance(next);
         let reshaped = shape != now.shape;
         let tables = (reshaped || steps(next) != steps(now.params))
             .then(|| shape.tables(models, next))

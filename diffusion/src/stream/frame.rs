@@ -6,8 +6,7 @@ use std::sync::atomic::Ordering;
 
 use tch::{Kind, Tensor};
 
-use super::batch::Rows;
-use super::change::Networks;
+use super::change::{self, Networks};
 use super::models::Models;
 use super::{Picture, Stream};
 use crate::Error;
@@ -207,7 +206,8 @@ impl<M: Borrow<Models>> Stream<M> {
         let ready = |image: &Tensor| image.to_device(place.device).to_kind(Kind::Float);
         let image = ready(frame.image);
         let latents = models.vae.encode(&(&image * 2.0 - 1.0).to_kind(place.kind));
-        let x_t = self.tables.noised(&latents.to_kind(Kind::Float), &self.state.noise);
+        let latents = self.with_former(latents.to_kind(Kind::Float));
+        let x_t = self.tables.noised(&latents, &self.state.noise);
         let controls = (0..models.controlnets.len())
             .map(|i| frame.controls.get(i).map_or_else(|| image.shallow_clone(), ready))
             .collect();
@@ -217,6 +217,17 @@ impl<M: Borrow<Models>> Stream<M> {
             rounds += self.delay();
         }
         Ok(self.call(x_t, controls, rounds))
+    }
+
+    /// Latents with a share of those that came out last.
+    fn with_former(&self, latents: Tensor) -> Tensor {
+        let share = change::latent_feedback(&self.params);
+        match &self.former {
+            Some(former) if share > 0.0 && former.size() == latents.size() => {
+                (1.0 - share) * latents + share * former
+            }
+            _ => latents,
+        }
     }
 
     /// The first call of a round.
@@ -280,11 +291,16 @@ impl<M: Borrow<Models>> Stream<M> {
             let (noise, stock) = self.guidance.combine(&answer, &call.stock, self.shape.call());
             let rows = self.shape.rows(call.place);
             let denoised = self.tables.denoised(&noise, &call.latents, rows);
-            Ok(if self.shape.batched {
+            let progress = if self.shape.batched {
                 self.finish_batch(call, &noise, stock, &denoised)
             } else {
                 self.finish_step(call, stock, denoised)
-            })
+            };
+            if let Progress::Done(latents) = &progress {
+                self.primed = true;
+                self.former = Some(latents.shallow_clone());
+            }
+            Ok(progress)
         })
     }
 
@@ -303,7 +319,6 @@ impl<M: Borrow<Models>> Stream<M> {
         if call.rounds > 1 {
             return Progress::Again(self.call(call.x_t, call.controls, call.rounds - 1));
         }
-        self.primed = true;
         Progress::Done(last)
     }
 
@@ -311,7 +326,6 @@ impl<M: Borrow<Models>> Stream<M> {
         let place = call.place + 1;
         if place == self.shape.calls() {
             self.state.stock = stock;
-            self.primed = true;
             return Progress::Done(denoised);
         }
         let added = self.params.do_add_noise.then_some(&self.state.noise);

@@ -59,6 +59,8 @@ pub struct Stream<M = Models> {
     primed: bool,
     /// Counted up with every change: a call that was begun before is not finished after it.
     generation: u64,
+    /// What came out last, latents and picture.
+    former: Option<Tensor>,
     last: Option<Picture>,
     broken: Arc<AtomicBool>,
 }
@@ -78,7 +80,7 @@ impl<M: Borrow<Models>> Stream<M> {
         let shape = Shape::of(the, params)?;
         let tables = shape.tables(the, params)?;
         let noise = shape.noise(the, params)?;
-        let guidance = change::guidance(the, params);
+        let guidance = change::guidance(params);
         let text = Text::new(the, params)?;
         the.check(&text.positive)?;
         let script = shape.script(&tables, guidance, &text.positive, &text.negative);
@@ -91,6 +93,7 @@ impl<M: Borrow<Models>> Stream<M> {
             unskipped: 0,
             primed: false,
             generation: 0,
+            former: None,
             last: None,
             broken: Arc::default(),
             shape,
@@ -199,6 +202,7 @@ impl<M: Borrow<Models>> Stream<M> {
     /// Empties the stream: the next frame is fed as often as there are steps, so that what comes out is of it.
     pub fn restart(&mut self) {
         self.primed = false;
+        self.former = None;
         self.last = None;
         self.generation += 1;
     }

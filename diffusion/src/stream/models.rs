@@ -1,11 +1,12 @@
 //! The networks that a stream runs.
 
+use tch::Tensor;
+
 use super::prompt::{Embeddings, Encoder};
 use crate::Error;
 use crate::controlnet::ControlNet;
 use crate::device::Placement;
 use crate::folder::Folder;
-use crate::params::CfgType;
 use crate::scheduler::Schedule;
 use crate::unet::UNet2DCondition;
 use crate::vae::Vae;
@@ -24,8 +25,6 @@ pub struct Models {
     pub schedule: Schedule,
     /// In the order of [`crate::params::Params::controlnets`].
     pub controlnets: Vec<ControlNet>,
-    /// Guidance where the parameters leave it to the model.
-    pub cfg_type: CfgType,
     /// Device and precision of all of them.
     pub placement: Placement,
 }
@@ -56,7 +55,6 @@ impl Models {
             reports.push(report);
         }
         let models = Self {
-            cfg_type: schedule.cfg_type(),
             unet,
             vae,
             encoder,
