@@ -5,7 +5,15 @@
 
 mod adapters;
 mod blend;
+mod check;
+mod family;
+mod patch;
+mod problem;
 mod processors;
+mod rules;
+mod schema;
+pub mod slider;
+mod table;
 mod values;
 
 use std::collections::BTreeMap;
@@ -14,9 +22,13 @@ use serde::{Deserialize, Serialize};
 
 pub use adapters::{ControlNet, IpAdapter, Transition};
 pub use blend::Blend;
+pub use family::Family;
+pub use patch::{MAX_BYTES, Plan};
+pub use problem::{Problem, Problems};
 pub use processors::{
     Blur, Canny, Feedback, LatentFeedback, Place, Processor, Sharpen, Spec, Texture, Upscale,
 };
+pub use schema::{markdown, schema};
 pub use values::{Acceleration, CfgType, Interpolation};
 
 /// All parameters of a stream. [`Default`] is what a channel begins with.

@@ -173,9 +173,8 @@ impl<'de> Deserialize<'de> for Spec {
             Value::Object(fields) => fields,
             _ => return Err(D::Error::custom("expected a processor or its name")),
         };
-        let name = match fields.remove("type") {
-            Some(Value::String(name)) => name,
-            _ => return Err(D::Error::missing_field("type")),
+        let Some(Value::String(name)) = fields.remove("type") else {
+            return Err(D::Error::missing_field("type"));
         };
         Self::read(&name, fields).map_err(D::Error::custom)
     }
@@ -229,7 +228,10 @@ impl Serialize for Processor {
 impl<'de> Deserialize<'de> for Processor {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let mut value = Value::deserialize(from)?;
-        let place = match value.as_object_mut().and_then(|fields| fields.remove("place")) {
+        let place = match value
+            .as_object_mut()
+            .and_then(|fields| fields.remove("place"))
+        {
             Some(place) => Place::deserialize(place).map_err(D::Error::custom)?,
             None => Place::default(),
         };

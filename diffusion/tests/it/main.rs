@@ -1,1 +1,3 @@
 //! Tests of this crate with libtorch, in one binary.
+
+mod stream;

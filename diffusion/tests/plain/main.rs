@@ -1,0 +1,5 @@
+//! What needs no libtorch, from outside.
+
+mod json_schema;
+mod params;
+mod params_prop;
