@@ -25,11 +25,17 @@ pub mod embeddings;
 #[cfg(feature = "torch")]
 pub mod graph;
 #[cfg(feature = "torch")]
+mod guard;
+#[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
 pub mod lora;
 #[cfg(feature = "torch")]
 pub mod resnet;
+#[cfg(feature = "torch")]
+pub mod scheduler;
+#[cfg(feature = "torch")]
+pub mod stream;
 #[cfg(feature = "torch")]
 pub mod tokenizer;
 #[cfg(feature = "torch")]
