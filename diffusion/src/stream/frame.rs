@@ -277,7 +277,7 @@ impl<M: Borrow<Models>> Stream<M> {
                 let scale = wanted.conditioning_scale;
                 Some(net.forward(x, time, &told.context, &control, scale))
             })
-            .reduce(Residuals::add)
+            .reduce(|sum, more| sum.add(&more))
     }
 
     /// Takes the UNet's answer to the input of `call`.

@@ -69,17 +69,20 @@ impl Models {
     pub(super) fn check(&self, text: &Embeddings) -> Result<(), Error> {
         let config = self.unet.config();
         let width = |tensor: &Tensor| tensor.size().last().copied();
+        let tokens = width(&text.tokens);
+        let mut taken = config.cross_attention_dim.values();
+        if !taken.all(|taken| Some(*taken) == tokens) {
+            return Err(Error::Parameter(format!(
+                "the text encoder gives tokens of width {tokens:?}, and the unet takes {:?}",
+                config.cross_attention_dim
+            )));
+        }
         let pooled = text.pooled.as_ref().and_then(width);
-        let pairs = [
-            ("tokens", width(&text.tokens), Some(config.cross_attention_dim)),
-            ("pooled prompt", pooled, config.pooled_dim()),
-        ];
-        for (what, given, taken) in pairs {
-            if taken.is_some() && given != taken {
-                return Err(Error::Parameter(format!(
-                    "the text encoder gives {what} of width {given:?} and the unet takes {taken:?}"
-                )));
-            }
+        if config.takes_added() && pooled != config.pooled_dim() {
+            return Err(Error::Parameter(format!(
+                "the text encoder gives pooled prompts of width {pooled:?}, and the unet takes {:?}",
+                config.pooled_dim()
+            )));
         }
         Ok(())
     }
