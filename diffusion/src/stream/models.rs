@@ -7,6 +7,7 @@ use crate::Error;
 use crate::controlnet::ControlNet;
 use crate::device::Placement;
 use crate::folder::Folder;
+use crate::lora::{Component, Loras};
 use crate::scheduler::Schedule;
 use crate::unet::UNet2DCondition;
 use crate::vae::Vae;
@@ -40,13 +41,34 @@ impl Models {
         controlnets: &[Folder],
         placement: Placement,
     ) -> Result<(Self, Vec<Report>), Error> {
+        let loras = Loras::open(folder, &[])?;
+        Self::load_with(folder, vae, controlnets, &loras, placement)
+    }
+
+    /// As [`Models::load`], with `loras` added to the weights.
+    ///
+    /// # Errors
+    /// As [`Models::load`].
+    pub fn load_with(
+        folder: &Folder,
+        vae: Option<&Folder>,
+        controlnets: &[Folder],
+        loras: &Loras,
+        placement: Placement,
+    ) -> Result<(Self, Vec<Report>), Error> {
         let schedule = Schedule::load(&folder.sub("scheduler"))?;
         let own = folder.sub("vae");
-        let (unet, report) = UNet2DCondition::load(&folder.sub("unet"), placement, None)?;
+        let (unet, report) = UNet2DCondition::load(
+            &folder.sub("unet"),
+            placement,
+            loras.adapter(Component::Unet),
+        )?;
         let mut reports = vec![report];
         let (vae, report) = Vae::load(vae.unwrap_or(&own), placement)?;
         reports.push(report);
-        let (encoder, texts) = Encoder::load(folder, placement, [None, None])?;
+        let changes =
+            [Component::TextEncoder, Component::TextEncoder2].map(|part| loras.adapter(part));
+        let (encoder, texts) = Encoder::load(folder, placement, changes)?;
         reports.extend(texts);
         let mut nets = Vec::with_capacity(controlnets.len());
         for folder in controlnets {
