@@ -25,7 +25,7 @@ pub mod embeddings;
 #[cfg(feature = "torch")]
 pub mod graph;
 #[cfg(feature = "torch")]
-mod guard;
+pub mod guard;
 #[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
