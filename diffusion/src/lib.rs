@@ -9,6 +9,8 @@ pub use error::Error;
 pub mod folder;
 pub mod params;
 pub mod processors;
+pub mod board;
+pub mod status;
 
 #[cfg(feature = "torch")]
 pub mod attention;
