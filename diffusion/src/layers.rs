@@ -30,6 +30,21 @@ impl Linear {
         }
     }
 
+    /// A 1x1 convolution as the same thing over the last dimension: `weight` of (outputs, inputs), or of
+    /// (outputs, inputs, 1, 1) as older files have it, and `bias` of (outputs).
+    #[must_use]
+    pub fn pointwise(weights: &Weights, inputs: i64, outputs: i64) -> Self {
+        if weights.shape("weight").is_none_or(|shape| shape.len() != 4) {
+            return Self::load(weights, inputs, outputs);
+        }
+        Self {
+            weight: weights
+                .tensor("weight", &[outputs, inputs, 1, 1])
+                .reshape([outputs, inputs]),
+            bias: Some(weights.tensor("bias", &[outputs])),
+        }
+    }
+
     /// Several layers over the same input as one, their outputs side by side.
     #[must_use]
     pub fn side_by_side(layers: &[Self]) -> Self {
@@ -92,6 +107,16 @@ impl Kernel {
         stride: 2,
         padding: 0,
     };
+
+    /// One of odd `size` that keeps the size.
+    #[must_use]
+    pub fn same(size: i64) -> Self {
+        Self {
+            size,
+            stride: 1,
+            padding: size / 2,
+        }
+    }
 }
 
 impl Conv2d {

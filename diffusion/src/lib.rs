@@ -9,12 +9,30 @@ pub use error::Error;
 pub mod folder;
 
 #[cfg(feature = "torch")]
+pub mod attention;
+#[cfg(feature = "torch")]
+pub mod clip;
+#[cfg(feature = "torch")]
+mod config;
+#[cfg(feature = "torch")]
+pub mod controlnet;
+#[cfg(feature = "torch")]
 pub mod device;
+#[cfg(feature = "torch")]
+pub mod embeddings;
 #[cfg(feature = "torch")]
 pub mod graph;
 #[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
 pub mod lora;
+#[cfg(feature = "torch")]
+pub mod resnet;
+#[cfg(feature = "torch")]
+pub mod tokenizer;
+#[cfg(feature = "torch")]
+pub mod unet;
+#[cfg(feature = "torch")]
+pub mod vae;
 #[cfg(feature = "torch")]
 pub mod weights;

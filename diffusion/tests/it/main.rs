@@ -7,4 +7,5 @@
 
 mod adapters;
 mod golden;
+mod modules;
 mod weights;
