@@ -23,6 +23,8 @@ pub mod embeddings;
 #[cfg(feature = "torch")]
 pub mod graph;
 #[cfg(feature = "torch")]
+pub mod ip_adapter;
+#[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
 pub mod lora;
