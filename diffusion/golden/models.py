@@ -33,7 +33,7 @@ from common import setup
 BETAS = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000)
 MERGES = (
     "t h,th e</w>,a n,i n,o n,r e,e r</w>,in g</w>,c a,ca t</w>,d o,do g</w>,f l,o w,fl ow,flow er,"
-    "a f,o n</w>,er s</w>,n e,ne on</w>,n eon</w>,p o,r t,1 2,12 3</w>,' s</w>,. .,.. .</w>,c af,Ã ©</w>,caf Ã©</w>"
+    "a f,o n</w>,er s</w>,n e,ne on</w>,n eon</w>,p o,r t,1 2,12 3</w>,' s</w>,. .,.. .</w>,Ã ©</w>,f Ã©</w>"
 ).split(",")
 
 

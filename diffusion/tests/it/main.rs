@@ -8,4 +8,5 @@
 mod adapters;
 mod golden;
 mod modules;
+mod stream;
 mod weights;
