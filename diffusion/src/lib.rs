@@ -9,6 +9,8 @@ pub use error::Error;
 pub mod folder;
 pub mod params;
 pub mod processors;
+pub mod board;
+pub mod status;
 
 #[cfg(feature = "torch")]
 pub mod attention;
@@ -25,7 +27,7 @@ pub mod embeddings;
 #[cfg(feature = "torch")]
 pub mod graph;
 #[cfg(feature = "torch")]
-mod guard;
+pub mod guard;
 #[cfg(feature = "torch")]
 pub mod ip_adapter;
 #[cfg(feature = "torch")]
