@@ -29,6 +29,8 @@ pub mod graph;
 #[cfg(feature = "torch")]
 pub mod guard;
 #[cfg(feature = "torch")]
+pub mod ip_adapter;
+#[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
 pub mod lora;
