@@ -31,6 +31,8 @@ pub mod guard;
 #[cfg(feature = "torch")]
 pub mod hub;
 #[cfg(feature = "torch")]
+pub mod ip_adapter;
+#[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
 pub mod lora;

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
-use reverie_diffusion::params::{Blend, CfgType, ControlNet, Interpolation, Params};
+use anyhow::{Context, Result};
+use reverie_diffusion::params::{
+    Blend, CfgType, ControlNet, Interpolation, LatentFeedback, Params, Place, Processor, Spec,
+};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -47,6 +49,9 @@ pub(crate) struct Case {
     /// Folders and scales.
     #[serde(default)]
     pub(crate) controlnets: Vec<(String, f64)>,
+    /// Share of the former latents in new ones.
+    #[serde(default)]
+    latent_feedback: f64,
     /// Before which frame which parameters change.
     #[serde(default)]
     changes: Vec<(usize, Map<String, Value>)>,
@@ -89,6 +94,7 @@ impl Case {
                     preprocessor: Default::default(),
                 })
                 .collect(),
+            processors: feedback(self.latent_feedback),
             ..Params::default()
         }
     }
@@ -104,19 +110,25 @@ impl Case {
         }
         let mut next = serde_json::to_value(now)?;
         for (key, value) in patches.into_iter().flatten() {
-            if key == "controlnets" {
-                let scales: Vec<f64> = serde_json::from_value(value)?;
-                for (i, scale) in scales.into_iter().enumerate() {
-                    next[&key][i]["conditioning_scale"] = scale.into();
+            match key.as_str() {
+                "controlnets" => {
+                    let scales: Vec<f64> = serde_json::from_value(value)?;
+                    for (i, scale) in scales.into_iter().enumerate() {
+                        next[&key][i]["conditioning_scale"] = scale.into();
+                    }
                 }
-            } else {
-                next[key] = value;
+                "latent_feedback" => {
+                    let share = serde_json::from_value(value)?;
+                    next["processors"] = serde_json::to_value(feedback(share))?;
+                }
+                _ => next[key] = value,
             }
         }
         Ok(Some(serde_json::from_value(next)?))
     }
 
     /// The case in one line.
+    #[allow(dead_code, reason = "the program prints it")]
     pub(crate) fn title(&self) -> String {
         format!(
             "{} {}x{}, t_index_list {:?} of {}, {:?}, fb {}, {} frames",
@@ -134,6 +146,16 @@ impl Case {
     pub(crate) fn is_drawn(&self) -> bool {
         !self.tiny && self.posterior.as_deref() != Some("mean")
     }
+}
+
+fn feedback(share: f64) -> Vec<Processor> {
+    let settings = LatentFeedback {
+        feedback_strength: share,
+    };
+    vec![Processor {
+        place: Place::Before,
+        spec: Spec::LatentFeedback(settings),
+    }]
 }
 
 /// A recording.

@@ -162,7 +162,9 @@ fn step(stream: &mut Stream, recording: &Recording, frame: usize, to: &mut Compa
     let latents = denoise(stream, recording, frame, call, to)?;
     to.add("x0", FRAMES, &latents, theirs("x0"));
     to.add("stock_noise", FRAMES, &stream.state().stock, theirs("stock_noise"));
-    to.add("buffer", FRAMES, &stream.state().buffer, theirs("buffer"));
+    if case.denoise_batch {
+        to.add("buffer", FRAMES, &stream.state().buffer, theirs("buffer"));
+    }
     let decoded = guard(|| Ok(stream.models().vae.decode(&latents)))?;
     to.add("y", FRAMES, &decoded, theirs("y"));
     Ok(())

@@ -109,10 +109,8 @@ impl<M: Borrow<Models>> Stream<M> {
     /// As [`Stream::frame`].
     pub fn prime<'a>(&mut self, frame: impl Into<Frame<'a>>) -> Result<(), Error> {
         self.restart();
-        if let Some(call) = self.begin(frame)? {
-            self.denoise(call)?;
-        }
-        Ok(())
+        let call = self.begin(frame)?.expect("the first frame is not skipped");
+        self.denoise(call).map(drop)
     }
 
     fn denoise(&mut self, mut call: Call) -> Result<Tensor, Error> {

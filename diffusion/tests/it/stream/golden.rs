@@ -79,6 +79,7 @@ const LIVE_GUIDANCE: [&str; 4] = [
     "turbo_2_self_live_guidance",
 ];
 const LIVE_SEEDS: [&str; 2] = ["turbo_2_self_live_seed", "turbo_2_self_seeds"];
+const FEEDBACK: [&str; 1] = ["turbo_2_self_feedback"];
 const BLENDING: [&str; 4] = [
     "sdxl_1_full_transition",
     "turbo_1_none_blend",
@@ -157,6 +158,11 @@ fn prompts_blend_and_change_over_several_frames() {
 }
 
 #[test]
+fn former_latents_are_mixed_in() {
+    meets(&FEEDBACK);
+}
+
+#[test]
 fn no_recording_is_left_out() {
     let compared = [
         &WITHOUT_GUIDANCE[..],
@@ -172,6 +178,7 @@ fn no_recording_is_left_out() {
         &LIVE_STEPS,
         &LIVE_GUIDANCE,
         &LIVE_SEEDS,
+        &FEEDBACK,
         &BLENDING,
     ]
     .concat();

@@ -7,7 +7,7 @@ use reverie_diffusion::params::{Blend, CfgType, Params, Transition};
 use reverie_diffusion::stream::{Picture, Progress, Stream};
 use tch::Tensor;
 
-use super::{image, models, params, picture, same, stream};
+use super::{feed, image, models, params, picture, same, stream};
 
 fn prompt(text: &str) -> Blend<String> {
     Blend::One(text.to_owned())
@@ -32,8 +32,8 @@ fn the_first_frame_comes_out_of_the_first_call() {
 #[test]
 fn a_prompt_takes_effect_with_the_next_frame() {
     let (mut changed, mut other) = (stream(&params()), stream(&params()));
-    picture(&mut changed, 1);
-    picture(&mut other, 1);
+    feed(&mut changed, 1);
+    feed(&mut other, 1);
     let next = Params {
         prompt: prompt("the dog"),
         ..params()
@@ -45,8 +45,8 @@ fn a_prompt_takes_effect_with_the_next_frame() {
 #[test]
 fn a_change_that_is_taken_back_leaves_nothing_behind() {
     let (mut changed, mut other) = (stream(&params()), stream(&params()));
-    picture(&mut changed, 1);
-    picture(&mut other, 1);
+    feed(&mut changed, 1);
+    feed(&mut other, 1);
     let next = Params {
         prompt: prompt("the dog"),
         negative_prompt: "neon".to_owned(),
@@ -63,8 +63,8 @@ fn a_change_that_is_taken_back_leaves_nothing_behind() {
 #[test]
 fn a_change_that_cannot_be_followed_changes_nothing() {
     let (mut changed, mut other) = (stream(&params()), stream(&params()));
-    picture(&mut changed, 1);
-    picture(&mut other, 1);
+    feed(&mut changed, 1);
+    feed(&mut other, 1);
     let good = Params {
         prompt: prompt("the dog"),
         seed: Blend::One(9),
@@ -109,7 +109,7 @@ fn a_transition_goes_all_the_way_and_a_new_prompt_ends_it() {
     for frame in 1..=3 {
         // Parameters that say nothing new do not stop it.
         stream.apply(&target).unwrap();
-        picture(&mut stream, frame);
+        feed(&mut stream, frame);
         let left = (&stream.embeddings().tokens - &expected)
             .norm()
             .double_value(&[]);
@@ -119,10 +119,10 @@ fn a_transition_goes_all_the_way_and_a_new_prompt_ends_it() {
     assert!(same(&stream.embeddings().tokens, &expected));
     stream.apply(&params()).unwrap();
     stream.apply(&moving).unwrap();
-    picture(&mut stream, 4);
+    feed(&mut stream, 4);
     stream.apply(&params()).unwrap();
     assert!(same(&stream.embeddings().tokens, &start));
-    picture(&mut stream, 5);
+    feed(&mut stream, 5);
     assert!(same(&stream.embeddings().tokens, &start));
 }
 
@@ -136,7 +136,7 @@ fn steps_one_after_the_other_are_without_delay_and_the_same_for_a_seed() {
     let (mut one, mut other) = (stream(&single), stream(&single));
     assert_eq!(one.delay(), 0);
     let first = picture(&mut one, 1);
-    picture(&mut other, 3);
+    feed(&mut other, 3);
     assert!(
         same(&picture(&mut other, 1), &first),
         "a picture is of its own frame only"
@@ -146,7 +146,7 @@ fn steps_one_after_the_other_are_without_delay_and_the_same_for_a_seed() {
 #[test]
 fn the_size_can_change_if_the_model_is_loaded_for_it() {
     let mut stream = stream(&params());
-    picture(&mut stream, 1);
+    feed(&mut stream, 1);
     let larger = Params {
         width: 24,
         height: 16,

@@ -72,7 +72,7 @@ fn stream(params: &Params) -> Stream {
 /// A picture that differs from others by its number.
 fn image(number: i64) -> Tensor {
     let ramp = Tensor::arange(3 * 8 * 16, (Kind::Float, Device::Cpu));
-    (((ramp * (number + 1)) % 97) / 97).view([1, 3, 8, 16])
+    ((ramp * (number + 1)).remainder(97) / 97).view([1, 3, 8, 16])
 }
 
 fn picture(stream: &mut Stream, number: i64) -> Tensor {
@@ -82,6 +82,11 @@ fn picture(stream: &mut Stream, number: i64) -> Tensor {
         .picture
         .tensor()
         .expect("the picture is finite")
+}
+
+/// A frame whose picture is of no interest.
+fn feed(stream: &mut Stream, number: i64) {
+    drop(picture(stream, number));
 }
 
 /// True if all elements are the same bits.
