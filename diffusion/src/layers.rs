@@ -30,6 +30,21 @@ impl Linear {
         }
     }
 
+    /// A 1x1 convolution as the same thing over the last dimension: `weight` of (outputs, inputs), or of
+    /// (outputs, inputs, 1, 1) as older files have it, and `bias` of (outputs).
+    #[must_use]
+    pub fn pointwise(weights: &Weights, inputs: i64, outputs: i64) -> Self {
+        if weights.shape("weight").is_none_or(|shape| shape.len() != 4) {
+            return Self::load(weights, inputs, outputs);
+        }
+        Self {
+            weight: weights
+                .tensor("weight", &[outputs, inputs, 1, 1])
+                .reshape([outputs, inputs]),
+            bias: Some(weights.tensor("bias", &[outputs])),
+        }
+    }
+
     /// Several layers over the same input as one, their outputs side by side.
     #[must_use]
     pub fn side_by_side(layers: &[Self]) -> Self {
@@ -42,7 +57,6 @@ impl Linear {
     }
 
     /// (.., inputs) to (.., outputs).
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.linear(&self.weight, self.bias.as_ref())
     }
@@ -93,6 +107,16 @@ impl Kernel {
         stride: 2,
         padding: 0,
     };
+
+    /// One of odd `size` that keeps the size.
+    #[must_use]
+    pub fn same(size: i64) -> Self {
+        Self {
+            size,
+            stride: 1,
+            padding: size / 2,
+        }
+    }
 }
 
 impl Conv2d {
@@ -118,7 +142,6 @@ impl Conv2d {
     }
 
     /// (n, inputs, h, w) to (n, outputs, h', w').
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.conv2d(
             &self.weight,
@@ -153,7 +176,6 @@ impl GroupNorm {
     }
 
     /// (n, channels, ..) to the same shape.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.group_norm(
             self.groups,
@@ -185,7 +207,6 @@ impl LayerNorm {
     }
 
     /// (.., features) to the same shape.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         x.layer_norm(
             self.weight.size(),
@@ -198,7 +219,6 @@ impl LayerNorm {
 }
 
 /// `x` with its channels next to each other in memory, which is what convolutions are fast on; the shape stays.
-#[must_use]
 pub fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
 }

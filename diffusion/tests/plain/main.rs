@@ -1,5 +1,6 @@
-//! What needs no libtorch, from outside.
+//! Tests of what needs no libtorch, in one binary.
 
 mod json_schema;
 mod params;
 mod params_prop;
+mod processors;
