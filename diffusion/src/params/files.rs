@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use super::Params;
 use super::problem::{Pointer, Problem};
-use super::{Params, Spec};
 
 /// Everything that `params` name below the directory of models and that is not there. Whether it is what its name
 /// says shows when it is loaded. Looks at the file system.
@@ -23,16 +23,11 @@ pub fn missing(models: &Path, params: &Params) -> Vec<Problem> {
     for (index, net) in params.controlnets.iter().enumerate() {
         let at = nets.index(index);
         look.at(&at.key("model_id"), &net.model_id);
-        look.picture(&at.key("preprocessor"), &net.preprocessor);
     }
     if let Some(adapter) = &params.ip_adapter {
         let at = root.key("ip_adapter");
         look.at(&at.key("model_id"), &adapter.model_id);
         look.maybe(&at.key("image"), adapter.image.as_deref());
-    }
-    let processors = root.key("processors");
-    for (index, processor) in params.processors.iter().enumerate() {
-        look.picture(&processors.index(index), &processor.spec);
     }
     look.problems
 }
@@ -51,12 +46,6 @@ impl Look<'_> {
             pointer: at.to_string(),
             detail: format!("{path} is not in {}", self.models.display()),
         });
-    }
-
-    fn picture(&mut self, at: &Pointer<'_>, spec: &Spec) {
-        if let Spec::Texture(texture) = spec {
-            self.at(&at.key("image"), &texture.image);
-        }
     }
 
     fn maybe(&mut self, at: &Pointer<'_>, path: Option<&str>) {
