@@ -15,11 +15,11 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 # Says which step begins, so that the last such line before an error names what failed.
 step = @printf '\n==> %s\n' '$(1)'
 
-.PHONY: help setup run demo conformance test lint interop cuda bench fuzz fmt audit clean \
+.PHONY: help setup run demo conformance test lint interop cuda bench bench-stage golden fuzz fmt audit clean \
 	lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
 
 help: ## List the habits
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: ## Install everything the habits need
 	@scripts/setup test
@@ -64,6 +64,16 @@ bench: ## Measure the codecs and the forwarding path
 	cargo bench -p reverie-transcoder --bench codec
 	cargo bench -p reverie-sfu --bench forward
 	cargo bench -p reverie-sfu --bench stray
+
+bench-stage: ## Measure the diffusion stage: DEVICE=cuda MODEL=sd-turbo-shape STEPS=1 KIND=bf16 CHANNELS=6 COMPARE=python
+	@scripts/setup bench
+	@DEVICE=$(DEVICE) MODEL=$(MODEL) STEPS=$(STEPS) KIND=$(KIND) CHANNELS=$(CHANNELS) THREADS=$(THREADS) SECONDS=$(SECONDS) \
+		cargo bench --quiet -p reverie-diffusion --bench stage
+	@$(if $(COMPARE),DEVICE=$(DEVICE) MODEL=$(MODEL) STEPS=$(STEPS) KIND=$(KIND) THREADS=$(THREADS) SECONDS=$(SECONDS) \
+		diffusion/benches/compare)
+
+golden: ## Make the tensors that the tests of diffusion compare with anew, with the original Python
+	diffusion/golden/regenerate.sh
 
 # What is found beyond the committed corpus goes to an ignored folder; crashes to artifacts beside it.
 FUZZING := integration-tests/fuzz

@@ -56,6 +56,7 @@ pub use moments::Moments;
 pub use network::{Network, NoNetwork};
 pub use pipeline::{Backend, Pipeline};
 pub use secret::{Secret, WeakSecret};
+pub use suggest::closest;
 
 use crate::kind::Folder;
 use crate::visit::Visitor;

@@ -1,7 +1,8 @@
 //! The known name an unknown one was probably meant to be.
 
 /// The closest of the known names, when it is close enough to be a slip of the hand.
-pub(crate) fn closest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+#[must_use]
+pub fn closest<'a>(unknown: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (unknown.chars().count() / 4).max(2);
     known
         .map(|name| (distance(unknown, name), name))

@@ -16,7 +16,14 @@ from diffusers import (
     UNet2DConditionModel,
 )
 from safetensors.torch import load_file
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPImageProcessor,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+    CLIPVisionModelWithProjection,
+)
 
 SINGLE = dict(torch_dtype=torch.float32, local_files_only=True)
 
@@ -68,6 +75,16 @@ def text_encoder(folder: Path, which: str = "") -> CLIPTextModel | CLIPTextModel
     model = kind(config).float().eval()
     model.load_state_dict(state, strict=True)
     return model
+
+
+def image_encoder(folder: Path) -> CLIPVisionModelWithProjection:
+    """The picture encoder of IP-Adapters."""
+    return CLIPVisionModelWithProjection.from_pretrained(folder, **SINGLE).eval()
+
+
+def image_processor(folder: Path) -> CLIPImageProcessor:
+    """What prepares a picture for it."""
+    return CLIPImageProcessor.from_pretrained(folder, local_files_only=True)
 
 
 def is_sdxl(folder: Path) -> bool:

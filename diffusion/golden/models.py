@@ -33,7 +33,7 @@ from common import setup
 BETAS = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", num_train_timesteps=1000)
 MERGES = (
     "t h,th e</w>,a n,i n,o n,r e,e r</w>,in g</w>,c a,ca t</w>,d o,do g</w>,f l,o w,fl ow,flow er,"
-    "a f,o n</w>,er s</w>,n e,ne on</w>,n eon</w>,p o,r t,1 2,12 3</w>,' s</w>,. .,.. .</w>,c af,Ã ©</w>,caf Ã©</w>"
+    "a f,o n</w>,er s</w>,n e,ne on</w>,n eon</w>,p o,r t,1 2,12 3</w>,' s</w>,. .,.. .</w>,Ã ©</w>,f Ã©</w>"
 ).split(",")
 
 
@@ -201,9 +201,9 @@ def turbo(out: Path) -> None:
     """Like SD-Turbo, with two levels that both have cross-attention; text encoder keys without `text_model.`."""
     here = out / "turbo"
     words = tokenizer(here / "tokenizer", "!")
-    store(text_encoder(words, 42, width=16, layers=4, heads=2, act="gelu"), here / "text_encoder")
+    store(text_encoder(words, 42, width=8, layers=4, heads=2, act="gelu", inner=24), here / "text_encoder")
     rename_keys(here / "text_encoder", {"text_model.": ""})
-    base = unet(41, (True, True), (8, 16), layers_per_block=1, cross_attention_dim=16, attention_head_dim=[2, 1],
+    base = unet(41, (True, True), (8, 16), layers_per_block=1, cross_attention_dim=8, attention_head_dim=[2, 1],
                 use_linear_projection=True, norm_num_groups=2)
     store(base, here / "unet")
     store(kl(43, (4, 8, 8), 1, 4, 0.18215), here / "vae")

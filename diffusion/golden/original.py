@@ -72,6 +72,11 @@ class Original:
         self.stream.unet.forward = recorded
 
     @property
+    def rows(self) -> int:
+        """Rows of latents in the UNet's batch, without those of guidance."""
+        return self.stream.batch_size
+
+    @property
     def guided(self) -> bool:
         """Whether negative rows stand before the positive ones in the embedding."""
         return self.stream.guidance_scale > 1.0 and self.stream.cfg_type in ("initialize", "full")
@@ -89,7 +94,7 @@ class Original:
         before = self.stream.prompt_embeds
         self.stream.update_prompt(prompt)
         if self.guided:
-            negative = before[: before.shape[0] - self.stream.batch_size]
+            negative = before[: before.shape[0] - self.rows]
             self.stream.prompt_embeds = torch.cat([negative, self.stream.prompt_embeds])
 
     def frame(self, picture: torch.Tensor) -> Tensors:

@@ -7,6 +7,7 @@ README.md states the rules in words.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -31,7 +32,8 @@ class Text:
 class Networks:
     """What the stream calls: latents are (n,4,h,w), pictures (n,3,H,W) in -1..1."""
 
-    unet: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None], torch.Tensor]
+    #: latents, timesteps, text rows, pooled rows of SDXL, how many of the rows are negative
+    unet: Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, int], torch.Tensor]
     encode: Callable[[torch.Tensor], torch.Tensor]
     decode: Callable[[torch.Tensor], torch.Tensor]
     text: Callable[[str], Text]
@@ -53,6 +55,7 @@ class Settings:
     seed_interpolation_method: str = "slerp"
     normalize_prompt_weights: bool = True
     normalize_seed_weights: bool = True
+    latent_feedback: float = 0.0
 
 
 def alphas_cumprod(start: float = 0.00085, end: float = 0.012, count: int = 1000) -> torch.Tensor:
@@ -70,14 +73,12 @@ def timesteps(steps: int) -> torch.Tensor:
 
 def slerp(first: torch.Tensor, second: torch.Tensor, t: float) -> torch.Tensor:
     """Spherical interpolation of the flattened tensors; straight where they are nearly (anti)parallel."""
-    a, b = first.flatten(), second.flatten()
-    cosine = torch.dot(a / a.norm(), b / b.norm()).clamp(-1, 1)
-    theta = torch.acos(cosine)
-    if torch.sin(theta) < 1e-6:
-        mixed = (1 - t) * a + t * b
-    else:
-        mixed = (torch.sin((1 - t) * theta) * a + torch.sin(t * theta) * b) / torch.sin(theta)
-    return mixed.view_as(first)
+    a, b = first.flatten().double(), second.flatten().double()
+    theta = math.acos(max(-1.0, min(1.0, (torch.dot(a, b) / (a.norm() * b.norm())).item())))
+    if math.sin(theta) < 1e-6:
+        return (1 - t) * first + t * second
+    share = [math.sin(part * theta) / math.sin(theta) for part in (1 - t, t)]
+    return share[0] * first + share[1] * second
 
 
 def blend(parts: Sequence[torch.Tensor], weights: Sequence[float], method: str, normalise: bool) -> torch.Tensor:
@@ -128,6 +129,7 @@ class Stream:
     batched: bool = True
     calls: int = 1
     transition: Transition | None = None
+    former: torch.Tensor | None = None
     last: Tensors = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -254,10 +256,13 @@ class Stream:
         """Feed a (fb,3,H,W) picture in -1..1; gives everything that a recording holds."""
         self._move()
         latent = self.networks.encode(picture) * self.scaling_factor
+        share = self.settings.latent_feedback
+        if share > 0 and self.former is not None:
+            latent = (1 - share) * latent + share * self.former
         for _ in range(self.calls):
             x_t = self.a[0] * latent + self.b[0] * self.init_noise[0]
             x0 = self._denoise(x_t) if self.batched else self._denoise_in_turn(x_t)
-        self.calls = 1
+        self.calls, self.former = 1, x0
         y = self.networks.decode(x0 / self.scaling_factor)
         tensors = {"x": picture, "x_t": x_t, "x0": x0, "y": y, "stock_noise": self.stock_noise, **self.last}
         if self.steps > 1:
@@ -273,7 +278,7 @@ class Stream:
         """The guided noise prediction; keeps the stock noise of `initialize` up to date."""
         extra, text = self.negative_rows, self.embedding()
         rows, times = torch.cat([x[:extra], x]), torch.cat([t[:extra], t])
-        y = self.networks.unet(rows, times, text.embeds, text.pooled)
+        y = self.networks.unet(rows, times, text.embeds, text.pooled, extra)
         self.last = {"unet_t": times, "unet_out": y}
         if not self.guided:
             return y

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 
 import load
 from common import FORMAT, Noise, Report, Tensors, arguments, relative_error, save, setup
@@ -21,11 +22,13 @@ from original import Original, posterior_mean
 from reference import Networks, Settings, Stream, Text
 
 FRAMES = 7
+#: What the reference's own cases do not repeat.
+LEFT_OUT = ("prep.alphas_cumprod", "prep.prompt_embeds")
 LIMIT = 1e-5
 DEFAULTS: dict[str, Any] = dict(
     cfg_type="none", gs=1.2, delta=1.0, fb=1, add_noise=True, tiny=True, seed=2, prompt="a cat, neon flowers",
     neg="the dog", steps=50, NF=FRAMES, upd=None, denoise_batch=True, changes=[], controlnets=[], prime=False,
-    posterior=None, seed_interpolation_method="slerp", prompt_interpolation_method="slerp",
+    posterior=None, latent_feedback=0.0, ip_adapter=None, seed_interpolation_method="slerp", prompt_interpolation_method="slerp",
 )
 SIZES = dict(turbo=(16, 8), sd21=(32, 32), sd15=(32, 32), sdxl=(16, 16))
 TINY = dict(turbo="taesd_small", sd21="taesd", sd15="taesd_small", sdxl="taesd_small")
@@ -66,7 +69,9 @@ def static_cases() -> dict[str, dict[str, Any]]:
         "turbo_2_self_cn": dict(cfg_type="self", controlnets=[["controlnet_turbo_a", 0.8]], **strong),
         "turbo_2_full_cn2": dict(cfg_type="full", controlnets=[["controlnet_turbo_a", 0.6], ["controlnet_turbo_b", 0.5]], gs=1.4),
         "sd15_1_none_cn": dict(NF=3, controlnets=[["controlnet_sd15", 1.0]]),
-        "sdxl_2_init_cn": dict(cfg_type="initialize", controlnets=[["controlnet_sdxl", 0.7]], **strong),
+        "sdxl_2_init_cn": dict(NF=4, cfg_type="initialize", controlnets=[["controlnet_sdxl", 0.7]], **strong),
+        "turbo_2_self_ip": dict(cfg_type="self", ip_adapter=["adapter_turbo.safetensors", 0.6], **strong),
+        "turbo_2_full_ip_cn": dict(cfg_type="full", ip_adapter=["adapter_turbo.safetensors", 1.0], controlnets=[["controlnet_turbo_a", 0.6]], gs=1.4),
     }
     return cases
 
@@ -95,8 +100,10 @@ def live_cases() -> dict[str, dict[str, Any]]:
         "turbo_1_none_blend": dict(changes=[[1, {"prompt": pair}], [3, {"prompt_interpolation_method": "linear"}], [5, {"prompt": three}], [6, {"normalize_prompt_weights": False}]]),
         "turbo_2_self_seeds": dict(cfg_type="self", changes=[[1, {"seed": [[2, 1.0], [5, 2.0]]}], [3, {"seed_interpolation_method": "linear"}], [5, {"seed": [[2, 1.0], [5, 2.0], [7, 1.0]]}]], **strong),
         "turbo_2_none_transition": dict(changes=[[1, {"transition": {"target": "the dog", "num_steps": 4}}]]),
-        "sdxl_1_full_transition": dict(cfg_type="full", gs=1.3, changes=[[1, {"transition": {"target": pair, "num_steps": 3}}]]),
+        "sdxl_1_full_transition": dict(NF=5, cfg_type="full", gs=1.3, changes=[[1, {"transition": {"target": pair, "num_steps": 3}}]]),
         "sdxl_2_init_live_s1": dict(cfg_type="initialize", changes=[[2, {"t_index_list": [36]}], [4, {"prompt": three}]], **strong),
+        "turbo_2_self_feedback": dict(cfg_type="self", latent_feedback=0.3, changes=[[4, {"latent_feedback": 0.1}]], **strong),
+        "turbo_2_self_live_ip": dict(cfg_type="self", ip_adapter=["adapter_turbo.safetensors", 0.6], changes=[[2, {"ip_adapter": 0.0}], [4, {"ip_adapter": 1.2}]], **strong),
         "turbo_2_self_live_cn": dict(cfg_type="self", controlnets=[["controlnet_turbo_b", 0.8]], changes=[[2, {"controlnets": [0.0]}], [4, {"controlnets": [0.5]}]], **strong),
     }
 
@@ -133,10 +140,23 @@ class Model:
         self.nets = [load.controlnet(models / name) for name, _ in case["controlnets"]]
         self.scales = [scale for _, scale in case["controlnets"]]
         self.control: torch.Tensor | None = None
+        self.style = self._style(models, case["ip_adapter"]) if case["ip_adapter"] else None
         self.ids = torch.tensor([[case["H"], case["W"], 0, 0, case["H"], case["W"]]], dtype=torch.float32)
 
-    def conditions(self, x: torch.Tensor, t: torch.Tensor, embeds: torch.Tensor, pooled: torch.Tensor | None) -> dict[str, Any]:
-        """What a UNet call takes beside latents, timesteps and text."""
+    def _style(self, models: Path, adapter: list[Any]) -> torch.Tensor:
+        """Load an IP-Adapter; gives the embedding of its picture, before it that of no picture: zeros."""
+        folder, (file, scale) = models.parent / "golden" / "ip_adapter", adapter
+        self.pipe.register_modules(image_encoder=load.image_encoder(folder / "image_encoder"), feature_extractor=load.image_processor(folder / "image_encoder"))
+        self.pipe.load_ip_adapter(folder, subfolder="", weight_name=file, local_files_only=True)
+        self.pipe.set_ip_adapter_scale(scale)
+        pixels = load_file(str(folder / "image_encoder.safetensors"))["0.pixels"]
+        embeds = self.pipe.image_encoder(pixels).image_embeds
+        return torch.cat([torch.zeros_like(embeds), embeds])
+
+    def conditions(
+        self, x: torch.Tensor, t: torch.Tensor, embeds: torch.Tensor, pooled: torch.Tensor | None, negative: int
+    ) -> dict[str, Any]:
+        """What a UNet call takes beside latents, timesteps and text; the first `negative` rows are without the prompt."""
         extra: dict[str, Any] = {}
         if pooled is not None:
             extra["added_cond_kwargs"] = dict(text_embeds=pooled, time_ids=self.ids.repeat(x.shape[0], 1))
@@ -150,6 +170,9 @@ class Model:
             mid_sum = mid if mid_sum is None else mid_sum + mid
         if mid_sum is not None:
             extra |= dict(down_block_additional_residuals=tuple(down_sum), mid_block_additional_residual=mid_sum)
+        if self.style is not None:
+            rows = [self.style[:1].repeat(negative, 1), self.style[1:].repeat(x.shape[0] - negative, 1)]
+            extra["added_cond_kwargs"] = extra.get("added_cond_kwargs", {}) | dict(image_embeds=torch.cat(rows))
         return extra
 
     def text(self, prompt: str) -> Text:
@@ -157,9 +180,9 @@ class Model:
         made = self.pipe.encode_prompt(prompt=prompt, device="cpu", num_images_per_prompt=1, do_classifier_free_guidance=False)
         return Text(made[0], made[2] if load.is_sdxl(self.folder) else None)
 
-    def unet(self, x: torch.Tensor, t: torch.Tensor, embeds: torch.Tensor, pooled: torch.Tensor | None) -> torch.Tensor:
+    def unet(self, x: torch.Tensor, t: torch.Tensor, embeds: torch.Tensor, pooled: torch.Tensor | None, negative: int) -> torch.Tensor:
         """A UNet call of the reference."""
-        return self.pipe.unet(x, t, embeds, return_dict=False, **self.conditions(x, t, embeds, pooled))[0]
+        return self.pipe.unet(x, t, embeds, return_dict=False, **self.conditions(x, t, embeds, pooled, negative))[0]
 
     def reference(self, case: dict[str, Any], encode: Callable[[torch.Tensor], torch.Tensor]) -> Stream:
         """The reference's stream of a case."""
@@ -167,7 +190,7 @@ class Model:
             prompt=case["prompt"], negative_prompt=case["neg"], t_index_list=case["t_index_list"],
             num_inference_steps=case["steps"], cfg_type=case["cfg_type"], guidance_scale=case["gs"],
             delta=case["delta"], seed=case["seed"], prompt_interpolation_method=case["prompt_interpolation_method"],
-            seed_interpolation_method=case["seed_interpolation_method"],
+            seed_interpolation_method=case["seed_interpolation_method"], latent_feedback=case["latent_feedback"],
         )
         networks = Networks(self.unet, encode, lambda z: self.vae.decode(z).sample, self.text)
         return Stream(
@@ -204,12 +227,11 @@ def run_original(model: Model, case: dict[str, Any], frames: list[torch.Tensor],
     stream = Original(model.pipe, model.tiny, case)
 
     def extra(x: torch.Tensor, t: torch.Tensor, embeds: torch.Tensor) -> dict[str, Any]:
-        rows = None
+        rows, negative = None, x.shape[0] - stream.rows if stream.guided else 0
         if pooled:
             rows = pooled["positive"].repeat(x.shape[0], 1)
-            if stream.guided:
-                rows[: x.shape[0] - stream.stream.batch_size] = pooled["negative"]
-        return model.conditions(x, t, embeds, rows)
+            rows[:negative] = pooled["negative"] if negative else rows[:0]
+        return model.conditions(x, t, embeds, rows, negative)
 
     stream.extra = extra
     tensors = stream.prepared()
@@ -245,6 +267,8 @@ def run_reference(model: Model, case: dict[str, Any], frames: list[torch.Tensor]
         model.control = control[index] if control else None
         for patch in (dict(patch) for frame, patch in changes if frame == index):
             model.scales = patch.pop("controlnets", model.scales)
+            if "ip_adapter" in patch:
+                model.pipe.set_ip_adapter_scale(patch.pop("ip_adapter"))
             stream.change(**patch)
         before = stream.positive
         made = stream.frame(picture * 2 - 1)
@@ -278,12 +302,17 @@ def main() -> None:
         case = complete(name, given) | dict(origin="streamdiffusion 0.1.1" if name in static else "reference")
         frames = pictures(case)
         control = pictures(case | dict(fb=1), 321) if case["controlnets"] else []
-        tensors = run_reference(Model(models, case), case, frames, control)
+        model = Model(models, case)
+        tensors = run_reference(model, case, frames, control)
         if name in static:
             theirs = run_original(Model(models, case), case, frames, control)
             report.add(name, compare(tensors, theirs))
             tensors = theirs
+        else:
+            tensors = {name: value for name, value in tensors.items() if name not in LEFT_OUT}
         tensors |= {f"f{index}.control": picture for index, picture in enumerate(control)}
+        if case["ip_adapter"]:
+            tensors["prep.image_embeds"] = model.style[1:]
         save(out / f"{name}.safetensors", tensors, case=case)
     report.finish()
     total = sum(path.stat().st_size for path in out.iterdir())

@@ -91,6 +91,8 @@ impl KeyValue {
 pub struct KeyValueProjection {
     /// Name of the attention in the file, such as `mid_block.attentions.0.transformer_blocks.0.attn2`.
     pub path: String,
+    /// Channels of what they are projected from.
+    pub context: i64,
     /// Channels of its keys and values.
     pub channels: i64,
     /// Its heads.
@@ -103,12 +105,26 @@ impl KeyValueProjection {
     /// `to_k` and `to_v` of `context` to `channels`, without bias.
     #[must_use]
     pub fn load(weights: &Weights, context: i64, channels: i64, heads: i64) -> Self {
+        let linear = |name| Linear::without_bias(&weights.at(name), context, channels);
         Self {
             path: weights.key("").trim_end_matches('.').to_owned(),
+            context,
             channels,
             heads,
-            key: Linear::without_bias(&weights.at("to_k"), context, channels),
-            value: Linear::without_bias(&weights.at("to_v"), context, channels),
+            key: linear("to_k"),
+            value: linear("to_v"),
+        }
+    }
+
+    /// `to_k_ip` and `to_v_ip` of the same shapes: those of an IP-Adapter.
+    #[must_use]
+    pub fn load_beside(&self, weights: &Weights) -> Self {
+        let linear = |name| Linear::without_bias(&weights.at(name), self.context, self.channels);
+        Self {
+            path: self.path.clone(),
+            key: linear("to_k_ip"),
+            value: linear("to_v_ip"),
+            ..*self
         }
     }
 

@@ -18,9 +18,14 @@ pub(crate) struct ConfigFile {
 impl ConfigFile {
     /// Reads `config.json` of `folder`.
     pub(crate) fn read(folder: &Folder) -> Result<Self, Error> {
+        Self::named(folder, "config.json")
+    }
+
+    /// Reads another JSON file of `folder`.
+    pub(crate) fn named(folder: &Folder, name: &str) -> Result<Self, Error> {
         Ok(Self {
-            path: folder.path().join("config.json"),
-            value: folder.config()?,
+            path: folder.path().join(name),
+            value: folder.json(name)?,
         })
     }
 

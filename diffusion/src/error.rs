@@ -43,6 +43,9 @@ pub enum Error {
         /// The first culprits, and how many there are.
         reason: String,
     },
+    /// A model that several channels wait for was not loaded; the message is that of the first of them.
+    #[error("{0}")]
+    Model(String),
     /// A parameter cannot be followed.
     #[error("{0}")]
     Parameter(String),

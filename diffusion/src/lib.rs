@@ -1,12 +1,16 @@
 //! StreamDiffusion on libtorch: a picture in, the same picture in the style of a prompt out, frame after frame.
 //!
 //! Modules are named like those of Python's diffusers, so that keys, papers and issues are easy to follow.
-//! The crate has no thread, no clock and no async code of its own; whoever drives it brings them.
+//! Nothing here has a clock or async code of its own, and only [`hub`] has threads.
 
 mod error;
 pub use error::Error;
 
 pub mod folder;
+pub mod params;
+pub mod processors;
+pub mod board;
+pub mod status;
 
 #[cfg(feature = "torch")]
 pub mod attention;
@@ -23,9 +27,21 @@ pub mod embeddings;
 #[cfg(feature = "torch")]
 pub mod graph;
 #[cfg(feature = "torch")]
+pub mod guard;
+#[cfg(feature = "torch")]
+pub mod hub;
+#[cfg(feature = "torch")]
+pub mod ip_adapter;
+#[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
+pub mod lora;
+#[cfg(feature = "torch")]
 pub mod resnet;
+#[cfg(feature = "torch")]
+pub mod scheduler;
+#[cfg(feature = "torch")]
+pub mod stream;
 #[cfg(feature = "torch")]
 pub mod tokenizer;
 #[cfg(feature = "torch")]

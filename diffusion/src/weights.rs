@@ -4,20 +4,23 @@
 //! stands in as zeros until [`Weights::finish`], which refuses the model and names all of it: one run tells everything,
 //! and no model is ever used with a tensor that was not in the file.
 
+mod header;
+
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::{self, Display};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use safetensors::tensor::{Dtype, Metadata};
 use tch::{Kind, Tensor};
 
 use crate::Error;
 use crate::device::Placement;
 use crate::folder::Folder;
+
+use self::header::Header;
 
 /// Changes a tensor on its way in, given its key; it comes as 32-bit floats on the processor.
 pub type Adapter = Rc<dyn Fn(&str, Tensor) -> Tensor>;
@@ -33,6 +36,7 @@ struct Store {
     path: PathBuf,
     files: RefCell<Vec<File>>,
     entries: BTreeMap<String, Entry>,
+    metadata: HashMap<String, String>,
     placement: Placement,
     adapter: Option<Adapter>,
     notes: RefCell<Notes>,
@@ -40,17 +44,16 @@ struct Store {
 
 struct Entry {
     file: usize,
-    at: u64,
-    bytes: usize,
-    shape: Vec<i64>,
-    kind: Kind,
+    tensor: header::Tensor,
 }
 
 #[derive(Default)]
 struct Notes {
     used: BTreeSet<String>,
+    loaded: BTreeSet<String>,
     missing: Vec<Missing>,
     misshaped: Vec<Misshaped>,
+    mistyped: Vec<Mistyped>,
 }
 
 /// A tensor that the configuration asks for and no file has.
@@ -73,6 +76,15 @@ pub struct Misshaped {
     pub found: Vec<i64>,
 }
 
+/// A tensor whose elements are no floats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistyped {
+    /// Its name.
+    pub key: String,
+    /// What they are.
+    pub found: Kind,
+}
+
 /// What became of the tensors of one component.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -84,6 +96,8 @@ pub struct Report {
     pub missing: Vec<Missing>,
     /// Of another shape.
     pub misshaped: Vec<Misshaped>,
+    /// Of whole numbers, as those of quantised models are.
+    pub mistyped: Vec<Mistyped>,
     /// In a file, but not asked for; key and shape.
     pub unused: Vec<(String, Vec<i64>)>,
 }
@@ -103,10 +117,24 @@ impl Weights {
     /// When a file cannot be read, is no safetensors file, is cut short, or holds elements that are not supported.
     pub fn open_files(paths: &[PathBuf], placement: Placement) -> Result<Self, Error> {
         let mut files = Vec::with_capacity(paths.len());
-        let mut entries = BTreeMap::new();
+        let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+        let mut metadata = HashMap::new();
         for (index, path) in paths.iter().enumerate() {
-            let mut file = File::open(path).map_err(Error::file(path))?;
-            read_header(path, &mut file, index, &mut entries)?;
+            let (header, file) = Header::open(path)?;
+            for (key, tensor) in header.tensors {
+                if let Some(other) = entries.get(&key) {
+                    let other = paths[other.file].display();
+                    return Err(Error::malformed(path, format!("{key} is in {other}, too")));
+                }
+                entries.insert(
+                    key,
+                    Entry {
+                        file: index,
+                        tensor,
+                    },
+                );
+            }
+            metadata.extend(header.metadata);
             files.push(file);
         }
         let path = match paths {
@@ -121,6 +149,7 @@ impl Weights {
             path,
             files: RefCell::new(files),
             entries,
+            metadata,
             placement,
             adapter: None,
             notes: RefCell::default(),
@@ -192,7 +221,13 @@ impl Weights {
         self.store
             .entries
             .get(&self.key(name))
-            .map(|entry| entry.shape.as_slice())
+            .map(|entry| entry.tensor.shape.as_slice())
+    }
+
+    /// What the file's writer noted under `name`, beside the tensors.
+    #[must_use]
+    pub fn metadata(&self, name: &str) -> Option<&str> {
+        self.store.metadata.get(name).map(String::as_str)
     }
 
     /// All full names, sorted.
@@ -200,7 +235,7 @@ impl Weights {
         self.store.entries.keys().map(String::as_str)
     }
 
-    /// A tensor of this shape; zeros if there is none, which [`Weights::finish`] then reports.
+    /// A tensor of floats of this shape; zeros if there is none, which [`Weights::finish`] then reports.
     pub fn tensor(&self, name: &str, shape: &[i64]) -> Tensor {
         let key = self.key(name);
         let mut notes = self.store.notes.borrow_mut();
@@ -212,11 +247,19 @@ impl Weights {
                 });
                 None
             }
-            Some(entry) if entry.shape != shape => {
+            Some(entry) if entry.tensor.shape != shape => {
                 notes.misshaped.push(Misshaped {
                     key: key.clone(),
                     expected: shape.to_vec(),
-                    found: entry.shape.clone(),
+                    found: entry.tensor.shape.clone(),
+                });
+                notes.used.insert(key);
+                None
+            }
+            Some(entry) if !is_floating(entry.tensor.kind) => {
+                notes.mistyped.push(Mistyped {
+                    key: key.clone(),
+                    found: entry.tensor.kind,
                 });
                 notes.used.insert(key);
                 None
@@ -224,14 +267,16 @@ impl Weights {
             Some(entry) => {
                 notes.used.insert(key.clone());
                 // A file that was whole when it was opened and cannot be read now is gone as a tensor, too.
-                let read = self.store.read(&key, entry);
-                if read.is_err() {
+                let read = self.store.read(&key, entry).ok();
+                if read.is_some() {
+                    notes.loaded.insert(key);
+                } else {
                     notes.missing.push(Missing {
                         key,
                         shape: shape.to_vec(),
                     });
                 }
-                read.ok()
+                read
             }
         };
         let Placement { device, kind } = self.store.placement;
@@ -266,15 +311,16 @@ impl Weights {
         let notes = self.store.notes.borrow();
         Report {
             path: self.store.path.clone(),
-            loaded: notes.used.len() - notes.misshaped.len(),
+            loaded: notes.loaded.len(),
             missing: notes.missing.clone(),
             misshaped: notes.misshaped.clone(),
+            mistyped: notes.mistyped.clone(),
             unused: self
                 .store
                 .entries
                 .iter()
                 .filter(|(key, _)| !notes.used.contains(*key))
-                .map(|(key, entry)| (key.clone(), entry.shape.clone()))
+                .map(|(key, entry)| (key.clone(), entry.tensor.shape.clone()))
                 .collect(),
         }
     }
@@ -310,7 +356,11 @@ impl Report {
                  found,
              }| format!("{key} is {found:?} instead of {expected:?}"),
         );
-        let faults: Vec<_> = misshaped.chain(missing).collect();
+        let mistyped = self
+            .mistyped
+            .iter()
+            .map(|Mistyped { key, found }| format!("{key} has elements of {found:?}"));
+        let faults: Vec<_> = misshaped.chain(mistyped).chain(missing).collect();
         let (first, more) = faults.split_first()?;
         Some(match more.len() {
             0 => first.clone(),
@@ -321,15 +371,18 @@ impl Report {
 
 impl Store {
     fn read(&self, key: &str, entry: &Entry) -> Result<Tensor, std::io::Error> {
-        let mut bytes = vec![0; entry.bytes];
+        let header::Tensor {
+            kind,
+            shape,
+            at,
+            bytes,
+        } = &entry.tensor;
+        let mut data = vec![0; *bytes];
         let mut files = self.files.borrow_mut();
         let file = &mut files[entry.file];
-        file.seek(SeekFrom::Start(entry.at))?;
-        file.read_exact(&mut bytes)?;
-        let mut tensor = Tensor::from_data_size(&bytes, &entry.shape, entry.kind);
-        if !is_floating(entry.kind) {
-            return Ok(tensor.to_device(self.placement.device));
-        }
+        file.seek(SeekFrom::Start(*at))?;
+        file.read_exact(&mut data)?;
+        let mut tensor = Tensor::from_data_size(&data, shape, *kind);
         if let Some(adapter) = &self.adapter {
             tensor = adapter(key, tensor.to_kind(Kind::Float));
         }
@@ -344,77 +397,6 @@ const fn is_floating(kind: Kind) -> bool {
         kind,
         Kind::Float | Kind::Half | Kind::BFloat16 | Kind::Double
     )
-}
-
-/// More than the header of any model takes.
-const LONGEST_HEADER: u64 = 64 << 20;
-
-fn read_header(
-    path: &Path,
-    file: &mut File,
-    index: usize,
-    entries: &mut BTreeMap<String, Entry>,
-) -> Result<(), Error> {
-    let length = file.metadata().map_err(Error::file(path))?.len();
-    let mut size = [0; 8];
-    if length < 8 {
-        return Err(Error::malformed(
-            path,
-            "is too short to be a safetensors file",
-        ));
-    }
-    file.read_exact(&mut size).map_err(Error::file(path))?;
-    let header = u64::from_le_bytes(size);
-    if header > LONGEST_HEADER || 8 + header > length {
-        return Err(Error::malformed(
-            path,
-            "is cut short or no safetensors file",
-        ));
-    }
-    let mut json = vec![0; usize::try_from(header).expect("64 MiB fit an address")];
-    file.read_exact(&mut json).map_err(Error::file(path))?;
-    let metadata: Metadata = serde_json::from_slice(&json)
-        .map_err(|error| Error::malformed(path, format!("header: {error}")))?;
-    let data = 8 + header;
-    for (key, info) in metadata.tensors() {
-        let (from, to) = info.data_offsets;
-        if data + to as u64 > length {
-            return Err(Error::malformed(
-                path,
-                format!(
-                    "is cut short: {key} ends at byte {}, the file at {length}",
-                    data + to as u64
-                ),
-            ));
-        }
-        let entry = Entry {
-            file: index,
-            at: data + from as u64,
-            bytes: to - from,
-            shape: info.shape.iter().map(|&n| n as i64).collect(),
-            kind: kind(info.dtype).ok_or_else(|| {
-                Error::malformed(path, format!("{key} has elements of {:?}", info.dtype))
-            })?,
-        };
-        entries.insert(key, entry);
-    }
-    Ok(())
-}
-
-fn kind(dtype: Dtype) -> Option<Kind> {
-    Some(match dtype {
-        Dtype::F64 => Kind::Double,
-        Dtype::F32 => Kind::Float,
-        Dtype::F16 => Kind::Half,
-        Dtype::BF16 => Kind::BFloat16,
-        Dtype::I64 => Kind::Int64,
-        Dtype::I32 => Kind::Int,
-        Dtype::I16 => Kind::Int16,
-        Dtype::I8 => Kind::Int8,
-        Dtype::U8 => Kind::Uint8,
-        Dtype::BOOL => Kind::Bool,
-        _ => return None,
-    })
 }
 
 impl fmt::Debug for Weights {

@@ -48,6 +48,10 @@ impl Golden {
         self.tensors.get(key)
     }
 
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
     /// Fails unless `found` is the tensor `key` within `tolerance` of its greatest value.
     pub(crate) fn check(&self, key: &str, found: &Tensor, tolerance: f64) {
         let expected = self.tensor(key);

@@ -1,0 +1,229 @@
+//! From parameters to what a stream computes with: all of it at the beginning, then what a change touches.
+
+use tch::Tensor;
+
+use super::batch::Tables;
+use super::blend::Method;
+use super::guidance::Guidance;
+use super::models::Models;
+use super::prompt::{Embeddings, Prompts};
+use super::shape::Shape;
+use super::told::{Script, Told};
+use super::transition::Transition;
+use crate::Error;
+use crate::params::Params;
+
+/// The prompts in force.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) prompts: Prompts,
+    pub(super) positive: Embeddings,
+    pub(super) negative: Embeddings,
+    pub(super) transition: Option<Transition>,
+}
+
+/// What the networks are told.
+#[derive(Debug)]
+pub(super) struct Networks {
+    /// Of every call of a frame.
+    pub(super) timesteps: Vec<Tensor>,
+    pub(super) embeddings: Tensor,
+    pub(super) unet: Told,
+    /// `None` for a ControlNet that is off.
+    pub(super) controlnets: Vec<Option<Told>>,
+}
+
+/// What a change of the parameters makes anew; `None` is what stays.
+pub(super) struct Change {
+    pub(super) shape: Shape,
+    pub(super) guidance: Guidance,
+    pub(super) tables: Option<Tables>,
+    pub(super) noise: Option<Tensor>,
+    pub(super) positive: Option<Embeddings>,
+    pub(super) negative: Option<Embeddings>,
+    pub(super) transition: Option<Option<Transition>>,
+    pub(super) networks: Option<Networks>,
+}
+
+pub(super) fn guidance(params: &Params) -> Guidance {
+    Guidance::new(params.guidance(), params.guidance_scale, params.delta)
+}
+
+/// The share of the former latents in new ones.
+pub(super) fn latent_feedback(params: &Params) -> f64 {
+    let share = |processor: &crate::params::Processor| match &processor.spec {
+        crate::params::Spec::LatentFeedback(settings) => settings.feedback_strength,
+        _ => 0.0,
+    };
+    1.0 - params.processors.iter().map(|p| 1.0 - share(p)).product::<f64>()
+}
+
+fn prompt_method(params: &Params) -> Method {
+    Method {
+        interpolation: params.prompt_interpolation_method,
+        normalize: params.normalize_prompt_weights,
+    }
+}
+
+impl Networks {
+    pub(super) fn new(models: &Models, params: &Params, script: &Script<'_>) -> Self {
+        let unet = &models.unet;
+        let nets = models.controlnets.iter().zip(&params.controlnets);
+        Self {
+            timesteps: script.timesteps.iter().map(Tensor::shallow_clone).collect(),
+            embeddings: script.embeddings(),
+            unet: Told::new(
+                script,
+                |timesteps, added| unet.time(timesteps, added),
+                |embeddings| unet.context(embeddings),
+            ),
+            controlnets: nets
+                .map(|(net, wanted)| {
+                    let told = || {
+                        Told::new(
+                            script,
+                            |timesteps, added| net.time(timesteps, added),
+                            |embeddings| net.context(embeddings),
+                        )
+                    };
+                    (wanted.conditioning_scale != 0.0).then(told)
+                })
+                .collect(),
+        }
+    }
+
+    /// True if the same ControlNets are on.
+    fn serves(&self, params: &Params) -> bool {
+        let on = params
+            .controlnets
+            .iter()
+            .map(|net| net.conditioning_scale != 0.0);
+        self.controlnets.iter().map(Option::is_some).eq(on)
+    }
+}
+
+impl Text {
+    pub(super) fn new(models: &Models, params: &Params) -> Result<Self, Error> {
+        let mut prompts = Prompts::default();
+        let method = prompt_method(params);
+        let mut text = Self {
+            positive: prompts.encode(&models.encoder, &params.prompt, method)?,
+            negative: prompts.one(&models.encoder, &params.negative_prompt)?,
+            transition: None,
+            prompts,
+        };
+        text.transition = text.toward(models, params, None)?;
+        Ok(text)
+    }
+
+    /// The way that `params` begin, from `from` or what is in force.
+    fn toward(
+        &mut self,
+        models: &Models,
+        params: &Params,
+        from: Option<&Embeddings>,
+    ) -> Result<Option<Transition>, Error> {
+        let Some(wanted) = &params.transition else {
+            return Ok(None);
+        };
+        let method = prompt_method(params);
+        let target = self
+            .prompts
+            .encode(&models.encoder, &wanted.target, method)?;
+        Ok(Some(Transition::new(
+            from.unwrap_or(&self.positive),
+            target,
+            method.interpolation,
+            wanted.num_steps,
+        )))
+    }
+
+    /// Positive and negative prompt and transition, as far as they change from `now` to `next`.
+    #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
+    fn change(
+        &mut self,
+        models: &Models,
+        now: &Params,
+        next: &Params,
+    ) -> Result<(Option<Embeddings>, Option<Embeddings>, Option<Option<Transition>>), Error> {
+        let (encoder, method) = (&models.encoder, prompt_method(next));
+        let blended = next.prompt.parts().count() > 1;
+        let other = next.prompt != now.prompt || blended && method != prompt_method(now);
+        let positive = other
+            .then(|| self.prompts.encode(encoder, &next.prompt, method))
+            .transpose()?;
+        let negative = (next.negative_prompt != now.negative_prompt)
+            .then(|| self.prompts.one(encoder, &next.negative_prompt))
+            .transpose()?;
+        let begun = self.toward(models, next, positive.as_ref())?;
+        let transition = (other || begun.is_some()).then_some(begun);
+        Ok((positive, negative, transition))
+    }
+}
+
+/// What a stream computes with now.
+pub(super) struct Now<'a> {
+    pub(super) params: &'a Params,
+    pub(super) shape: Shape,
+    pub(super) guidance: Guidance,
+    pub(super) tables: &'a Tables,
+    pub(super) networks: &'a Networks,
+}
+
+impl Change {
+    /// Computes everything that `next` needs and `now` has not; nothing is changed but what is remembered of prompts.
+    pub(super) fn plan(
+        models: &Models,
+        now: &Now<'_>,
+        text: &mut Text,
+        next: &Params,
+    ) -> Result<Self, Error> {
+        let shape = Shape::of(models, next)?;
+        let guidance = guidance(next);
+        let reshaped = shape != now.shape;
+        let tables = (reshaped || steps(next) != steps(now.params))
+            .then(|| shape.tables(models, next))
+            .transpose()?;
+        let noise = (reshaped || seeds(next) != seeds(now.params))
+            .then(|| shape.noise(models, next))
+            .transpose()?;
+        let (positive, negative, transition) = text.change(models, now.params, next)?;
+        let negatives = guidance.negatives(shape.call());
+        let retell = tables.is_some()
+            || positive.is_some()
+            || negative.is_some() && negatives > 0
+            || negatives != now.guidance.negatives(now.shape.call())
+            || !now.networks.serves(next);
+        let networks = retell.then(|| {
+            let script = shape.script(
+                tables.as_ref().unwrap_or(now.tables),
+                guidance,
+                positive.as_ref().unwrap_or(&text.positive),
+                negative.as_ref().unwrap_or(&text.negative),
+            );
+            Networks::new(models, next, &script)
+        });
+        Ok(Self {
+            shape,
+            guidance,
+            tables,
+            noise,
+            positive,
+            negative,
+            transition,
+            networks,
+        })
+    }
+}
+
+fn steps(params: &Params) -> impl PartialEq + '_ {
+    (params.num_inference_steps, &params.t_index_list)
+}
+
+fn seeds(params: &Params) -> impl PartialEq + '_ {
+    (
+        &params.seed,
+        params.seed_interpolation_method,
+        params.normalize_seed_weights,
+    )
+}
