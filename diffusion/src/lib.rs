@@ -6,10 +6,10 @@
 mod error;
 pub use error::Error;
 
-pub mod board;
 pub mod folder;
 pub mod params;
 pub mod processors;
+pub mod board;
 pub mod status;
 
 #[cfg(feature = "torch")]
@@ -40,6 +40,8 @@ pub mod lora;
 pub mod resnet;
 #[cfg(feature = "torch")]
 pub mod scheduler;
+#[cfg(feature = "torch")]
+pub mod stage;
 #[cfg(feature = "torch")]
 pub mod stream;
 #[cfg(feature = "torch")]

@@ -281,7 +281,7 @@ impl Weights {
         };
         let Placement { device, kind } = self.store.placement;
         // One number under every index: it is never looked at.
-        found.unwrap_or_else(|| Tensor::zeros([1], (kind, device)).expand(shape, false))
+        found.unwrap_or_else(|| Tensor::zeros([0_i64; 0], (kind, device)).expand(shape, false))
     }
 
     /// As [`Weights::tensor`], if there is one of that name.
