@@ -29,6 +29,8 @@ pub mod graph;
 #[cfg(feature = "torch")]
 pub mod guard;
 #[cfg(feature = "torch")]
+pub mod hub;
+#[cfg(feature = "torch")]
 pub mod ip_adapter;
 #[cfg(feature = "torch")]
 pub mod layers;
@@ -38,6 +40,8 @@ pub mod lora;
 pub mod resnet;
 #[cfg(feature = "torch")]
 pub mod scheduler;
+#[cfg(feature = "torch")]
+pub mod stage;
 #[cfg(feature = "torch")]
 pub mod stream;
 #[cfg(feature = "torch")]

@@ -545,8 +545,8 @@ fn styles_are_answered_in_order_also_while_no_picture_comes() {
     }
     let answers: Vec<bool> = (0..3)
         .map(
-            |_| match running.until("an answer", |event| matches!(event, Event::Applied(_))) {
-                Event::Applied(answer) => answer.is_ok_and(|applied| applied.prompt),
+            |_| match running.until("an answer", |event| matches!(event, Event::Applied { .. })) {
+                Event::Applied { result, .. } => result.is_ok_and(|applied| applied.prompt),
                 other => panic!("{other:?}"),
             },
         )
@@ -554,6 +554,31 @@ fn styles_are_answered_in_order_also_while_no_picture_comes() {
     assert_eq!(answers, [true, false, true]);
     assert_eq!(running.handle.counters().refused_styles, 1);
     running.through(&stream([1], size(320, 180), |_| false)[0]);
+}
+
+#[test]
+fn an_answer_names_the_first_frame_it_holds_for_and_the_parameters_in_force() {
+    let factory: StageFactory = Box::new(|| {
+        let apply = |patch: &StylePatch| {
+            let hash = patch.params.as_ref().map_or(0, |text| text.len() as u64);
+            Ok(Applied::all(patch).with_params_hash(hash))
+        };
+        Ok(Box::new(Custom(|frame| Ok(Some(frame)), apply)))
+    });
+    let mut running = Running::ready(factory);
+    let mut ask = |running: &mut Running| {
+        let patch = StylePatch::new().with_params("{}");
+        running.handle.apply(patch).unwrap();
+        match running.until("an answer", |event| matches!(event, Event::Applied { .. })) {
+            Event::Applied { result, frame } => (frame, result.unwrap().params_hash),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ask(&mut running), (0, Some(2)));
+    for unit in stream([1, 2], size(320, 180), |_| false) {
+        running.through(&unit);
+    }
+    assert_eq!(ask(&mut running), (2, Some(2)));
 }
 
 #[test]

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use reverie_diffusion::params::{
-    Blend, CfgType, ControlNet, Interpolation, IpAdapter, LatentFeedback, Params, Place, Processor, Spec,
-};
+use reverie_diffusion::params::{Blend, CfgType, ControlNet, Interpolation, IpAdapter, Params};
+use reverie_diffusion::processors::{self, Spec, latent_feedback};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -156,14 +155,11 @@ impl Case {
     }
 }
 
-fn feedback(share: f64) -> Vec<Processor> {
-    let settings = LatentFeedback {
+fn feedback(share: f64) -> Vec<Spec> {
+    let settings = latent_feedback::Settings {
         feedback_strength: share,
     };
-    vec![Processor {
-        place: Place::Before,
-        spec: Spec::LatentFeedback(settings),
-    }]
+    vec![Spec::new(processors::Kind::LatentFeedback(settings))]
 }
 
 /// A recording.

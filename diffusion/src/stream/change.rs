@@ -59,11 +59,7 @@ pub(super) fn picture_scale(params: &Params) -> f64 {
 
 /// The share of the former latents in new ones.
 pub(super) fn latent_feedback(params: &Params) -> f64 {
-    let share = |processor: &crate::params::Processor| match &processor.spec {
-        crate::params::Spec::LatentFeedback(settings) => settings.feedback_strength,
-        _ => 0.0,
-    };
-    1.0 - params.processors.iter().map(|p| 1.0 - share(p)).product::<f64>()
+    crate::processors::latent_feedback::strength(&params.processors)
 }
 
 fn prompt_method(params: &Params) -> Method {

@@ -61,7 +61,11 @@ impl Picture {
     ///
     /// # Errors
     /// [`Error::NotFinite`], and [`Error::Parameter`] when `out` has not as many bytes as `convert` gives.
-    pub fn read(&self, convert: impl FnOnce(&Tensor) -> Tensor, out: &mut [u8]) -> Result<(), Error> {
+    pub fn read(
+        &self,
+        convert: impl FnOnce(&Tensor) -> Tensor,
+        out: &mut [u8],
+    ) -> Result<(), Error> {
         crate::guard::guard(|| {
             let bytes = convert(&self.image).to_device(Device::Cpu);
             if bytes.numel() != out.len() {

@@ -7,6 +7,7 @@
 
 mod adapters;
 mod golden;
+mod hub;
 mod modules;
 mod stream;
 mod weights;
