@@ -6,14 +6,12 @@ use crate::layers::{GroupNorm, LayerNorm, Linear};
 use crate::weights::Weights;
 
 /// (n, tokens, channels) to (n, heads, tokens, channels / heads).
-#[must_use]
 pub fn split_heads(x: &Tensor, heads: i64) -> Tensor {
     let (n, tokens, channels) = x.size3().expect("tokens have three dimensions");
     x.view([n, tokens, heads, channels / heads]).transpose(1, 2)
 }
 
 /// Softmax attention of split heads, to (n, tokens of `query`, channels). With `causal`, a token sees none after it.
-#[must_use]
 pub fn attend(query: &Tensor, key: &Tensor, value: &Tensor, causal: bool) -> Tensor {
     let mixed = Tensor::scaled_dot_product_attention::<Tensor>(
         query, key, value, None, 0.0, causal, None, false,
@@ -50,7 +48,6 @@ impl SelfAttention {
     }
 
     /// (n, tokens, channels) to the same shape. With `causal`, a token sees none after it.
-    #[must_use]
     pub fn forward(&self, x: &Tensor, causal: bool) -> Tensor {
         let (n, tokens, channels) = x.size3().expect("tokens have three dimensions");
         let parts = self
@@ -170,7 +167,6 @@ impl CrossAttention {
     }
 
     /// (n, tokens, channels) to the same shape.
-    #[must_use]
     pub fn forward(&self, x: &Tensor, source: Source<'_>) -> Tensor {
         let query = split_heads(&self.query.forward(x), self.heads);
         let mut mixed = attend(&query, &source.text.key, &source.text.value, false);
@@ -200,7 +196,6 @@ impl FeedForward {
     }
 
     /// (n, tokens, channels) to the same shape.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let halves = self.gate.forward(x).chunk(2, -1);
         self.out.forward(&(&halves[0] * halves[1].gelu("none")))
