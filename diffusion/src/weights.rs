@@ -334,6 +334,11 @@ impl Weights {
         match report.fault() {
             None => Ok(report),
             Some(reason) => Err(Error::Weights {
+                missing: report
+                    .missing
+                    .into_iter()
+                    .map(|Missing { key, shape }| (key, shape))
+                    .collect(),
                 path: report.path,
                 reason,
             }),

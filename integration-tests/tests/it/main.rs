@@ -15,6 +15,7 @@ mod pages;
 mod params;
 mod publishers;
 mod restarting;
+mod secrets;
 mod shards;
 mod stages;
 mod stopping;
