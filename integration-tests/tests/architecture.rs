@@ -8,9 +8,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, and the crates of this workspace that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 5] = [
+const MAY_KNOW: [(&str, &[&str]); 6] = [
     ("reverie-config", &[]),
     ("reverie-transcoder", &["reverie-config"]),
+    (
+        "reverie-diffusion",
+        &["reverie-config", "reverie-transcoder"],
+    ),
     ("reverie-moments", &["reverie-config"]),
     (
         "reverie-sfu",
@@ -49,9 +53,13 @@ const ONLY_IN: [(&str, &[&str]); 14] = [
 ];
 
 /// Places that are pure: no runtime, no thread, no clock.
-const PURE: [&str; 4] = [
+const PURE: [&str; 8] = [
     "sfu/src/engine/",
     "sfu/src/channel/director.rs",
+    "sfu/src/channel/style.rs",
+    "diffusion/src/board.rs",
+    "diffusion/src/params/",
+    "diffusion/src/status.rs",
     "moments/src/",
     "config/src/",
 ];

@@ -104,8 +104,9 @@ fn check(config: &Config) -> ExitCode {
         .err()
         .map(|e| e.to_string());
     let tls = server::check_tls(config).err().map(|e| e.to_string());
+    let params = server::check_params(config).err().map(|e| e.to_string());
     let revoked = server::check_revoked(config).err().map(|e| e.to_string());
-    let problems: Vec<_> = [filter, stage, tls, revoked]
+    let problems: Vec<_> = [filter, stage, params, tls, revoked]
         .into_iter()
         .flatten()
         .collect();
@@ -154,7 +155,10 @@ async fn serve_until_signal(config: Config, print_ready: bool) -> ExitCode {
             complain(&error.to_string());
             let misconfigured = matches!(
                 error,
-                StartError::UnknownPipeline { .. } | StartError::Tls(_) | StartError::Revoked(_)
+                StartError::UnknownPipeline { .. }
+                    | StartError::Params { .. }
+                    | StartError::Tls(_)
+                    | StartError::Revoked(_)
             );
             return if misconfigured {
                 ExitCode::from(BAD_CONFIG)

@@ -3,11 +3,13 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use reverie_config::Config;
+use reverie_diffusion::params::Params;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle as Task;
@@ -58,6 +60,14 @@ pub enum StartError {
     /// Certificate and key for HTTPS cannot be used; names key, file and what is wrong.
     #[error("{0}")]
     Tls(String),
+    /// The file of parameters cannot be used.
+    #[error("`diffusion.params` = {path:?}: {reason}")]
+    Params {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The list of revoked tokens cannot be read; names key, file and what is wrong.
     #[error("{0}")]
     Revoked(String),
@@ -90,6 +100,7 @@ impl Server {
     /// See [`Self::start`].
     pub async fn start_with(config: Config, stages: Stages) -> Result<Running, StartError> {
         check_pipeline(&config, &stages)?;
+        let params = check_params(&config)?;
         let https = load_tls(&config).await?;
         let revoked = check_revoked(&config)?;
         let http = bind(config.http.listen, "http.listen").await?;
@@ -114,6 +125,7 @@ impl Server {
             metrics,
             shards,
             stages,
+            params,
             capacity,
             sessions: Sessions::default(),
         });
@@ -305,6 +317,20 @@ pub(crate) fn check_pipeline(config: &Config, stages: &Stages) -> Result<(), Sta
         name: name.clone(),
         known,
     })
+}
+
+/// Reads the parameters that channels begin with.
+pub(crate) fn check_params(config: &Config) -> Result<Params, StartError> {
+    let Some(path) = &config.diffusion.params else {
+        return Ok(Params::default());
+    };
+    let wrong = |reason: String| StartError::Params {
+        path: path.clone(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let params = Params::default().merge_text(&text);
+    params.map_err(|problems| wrong(problems.to_string()))
 }
 
 /// Reads certificate and key, if there are any.

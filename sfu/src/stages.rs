@@ -27,7 +27,7 @@ pub struct Making<'a> {
 /// Makes a fresh factory for each pipeline.
 type Maker = dyn Fn(Making<'_>) -> StageFactory + Send + Sync;
 /// Says why a stage cannot run on this machine.
-type Check = dyn Fn(&Config) -> Result<(), String> + Send + Sync;
+type Check = dyn Fn(&Config, &Params) -> Result<(), String> + Send + Sync;
 
 /// A stage that can be asked for.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ impl Entry {
             needs: "nothing",
             min_vram_mb: None,
             maker: Some(Arc::new(maker)),
-            check: Arc::new(|_| Ok(())),
+            check: Arc::new(|_, _| Ok(())),
         }
     }
 
@@ -63,7 +63,7 @@ impl Entry {
             needs: "nothing",
             min_vram_mb: None,
             maker: None,
-            check: Arc::new(move |_| Err(reason.to_owned())),
+            check: Arc::new(move |_, _| Err(reason.to_owned())),
         }
     }
 
@@ -79,7 +79,7 @@ impl Entry {
     #[must_use]
     pub fn checked(
         mut self,
-        check: impl Fn(&Config) -> Result<(), String> + Send + Sync + 'static,
+        check: impl Fn(&Config, &Params) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
         self.check = Arc::new(check);
         self
@@ -129,10 +129,13 @@ impl Default for Stages {
         );
         stages.register(
             "processors",
-            Entry::new("The picture processors of the parameters, without a model.", |making| {
-                let textures = Textures::new(Some(making.config.models.dir.clone()));
-                Live::factory(textures, making.params, making.board)
-            }),
+            Entry::new(
+                "The picture processors of the parameters, without a model.",
+                |making| {
+                    let textures = Textures::new(Some(making.config.models.dir.clone()));
+                    Live::factory(textures, making.params, making.board)
+                },
+            ),
         );
         stages.register("streamdiffusion", streamdiffusion());
         stages
@@ -144,12 +147,16 @@ use diffusion::streamdiffusion;
 
 #[cfg(not(feature = "torch"))]
 fn streamdiffusion() -> Entry {
-    Entry::lacking(STYLE, "this server was built without libtorch (cargo feature torch)")
-        .needing(NEEDS, Some(MIN_VRAM_MB))
+    Entry::lacking(
+        STYLE,
+        "this server was built without libtorch (cargo feature torch)",
+    )
+    .needing(NEEDS, Some(MIN_VRAM_MB))
 }
 
 const STYLE: &str = "The picture in the style of a prompt, by StreamDiffusion.";
-const NEEDS: &str = "the model of the parameters in models.dir; a CUDA device for models of usual size";
+const NEEDS: &str =
+    "the model of the parameters in models.dir; a CUDA device for models of usual size";
 /// SD-Turbo at 512x512 with its text encoder, in 16-bit floats.
 const MIN_VRAM_MB: u32 = 4096;
 
@@ -191,11 +198,11 @@ impl Stages {
         self.names().any(|known| known == name)
     }
 
-    /// All stages, those too that cannot run, and why. May look at files.
+    /// All stages, those too that cannot run with these parameters, and why. May look at files.
     #[must_use]
-    pub fn tell(&self, config: &Config) -> Vec<Told> {
+    pub fn tell(&self, config: &Config, params: &Params) -> Vec<Told> {
         let tell = |(name, entry): (&String, &Entry)| {
-            let reason = (entry.check)(config).err();
+            let reason = (entry.check)(config, params).err();
             Told {
                 name: name.clone(),
                 about: entry.about,

@@ -12,6 +12,7 @@ mod lips;
 mod moment;
 mod network;
 mod pages;
+mod params;
 mod publishers;
 mod restarting;
 mod secrets;

@@ -8,6 +8,7 @@ mod limit;
 mod links;
 mod pages;
 mod patch;
+mod pipelines;
 mod problem;
 mod rate;
 mod serve;
@@ -115,6 +116,16 @@ pub(crate) fn public(app: App) -> Router {
         .route("/v1/channels/{channel}/warm", post(api::warm))
         .route("/v1/channels/{channel}/cool", post(api::cool))
         .route("/v1/channels/{channel}/events", get(events::follow))
+        .route("/v1/channels/{channel}/pipeline", get(pipelines::status))
+        .route(
+            "/v1/channels/{channel}/pipeline/params",
+            get(pipelines::params).patch(pipelines::patch),
+        )
+        .route(
+            "/v1/channels/{channel}/pipeline/params/schema",
+            get(pipelines::schema),
+        )
+        .route("/v1/pipelines", get(pipelines::list))
         .route("/v1/moments/{id}", get(api::moment))
         .route("/v1/moments/{id}/stop", post(api::stop))
         .route("/", get(pages::index))

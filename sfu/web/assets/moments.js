@@ -69,6 +69,7 @@ export function apply(state, event) {
   if (type === 'queue.changed') {
     return { ...state, queue: newest(state.queue, n, data.queue), moments: learn(state.moments, n, data.queue) };
   }
+  if (type === 'pipeline.params' || type === 'pipeline.status') return state;
   if (type.startsWith('pipeline.')) {
     return { ...state, pipeline: newest(state.pipeline, n, { state: data.state, name: data.name, reason: data.reason }) };
   }
