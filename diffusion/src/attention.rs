@@ -6,14 +6,12 @@ use crate::layers::{GroupNorm, LayerNorm, Linear};
 use crate::weights::Weights;
 
 /// (n, tokens, channels) to (n, heads, tokens, channels / heads).
-#[must_use]
 pub fn split_heads(x: &Tensor, heads: i64) -> Tensor {
     let (n, tokens, channels) = x.size3().expect("tokens have three dimensions");
     x.view([n, tokens, heads, channels / heads]).transpose(1, 2)
 }
 
 /// Softmax attention of split heads, to (n, tokens of `query`, channels). With `causal`, a token sees none after it.
-#[must_use]
 pub fn attend(query: &Tensor, key: &Tensor, value: &Tensor, causal: bool) -> Tensor {
     let mixed = Tensor::scaled_dot_product_attention::<Tensor>(
         query, key, value, None, 0.0, causal, None, false,
@@ -50,7 +48,6 @@ impl SelfAttention {
     }
 
     /// (n, tokens, channels) to the same shape. With `causal`, a token sees none after it.
-    #[must_use]
     pub fn forward(&self, x: &Tensor, causal: bool) -> Tensor {
         let (n, tokens, channels) = x.size3().expect("tokens have three dimensions");
         let parts = self
@@ -94,6 +91,8 @@ impl KeyValue {
 pub struct KeyValueProjection {
     /// Name of the attention in the file, such as `mid_block.attentions.0.transformer_blocks.0.attn2`.
     pub path: String,
+    /// Channels of what they are projected from.
+    pub context: i64,
     /// Channels of its keys and values.
     pub channels: i64,
     /// Its heads.
@@ -106,12 +105,26 @@ impl KeyValueProjection {
     /// `to_k` and `to_v` of `context` to `channels`, without bias.
     #[must_use]
     pub fn load(weights: &Weights, context: i64, channels: i64, heads: i64) -> Self {
+        let linear = |name| Linear::without_bias(&weights.at(name), context, channels);
         Self {
             path: weights.key("").trim_end_matches('.').to_owned(),
+            context,
             channels,
             heads,
-            key: Linear::without_bias(&weights.at("to_k"), context, channels),
-            value: Linear::without_bias(&weights.at("to_v"), context, channels),
+            key: linear("to_k"),
+            value: linear("to_v"),
+        }
+    }
+
+    /// `to_k_ip` and `to_v_ip` of the same shapes: those of an IP-Adapter.
+    #[must_use]
+    pub fn load_beside(&self, weights: &Weights) -> Self {
+        let linear = |name| Linear::without_bias(&weights.at(name), self.context, self.channels);
+        Self {
+            path: self.path.clone(),
+            key: linear("to_k_ip"),
+            value: linear("to_v_ip"),
+            ..*self
         }
     }
 
@@ -154,7 +167,6 @@ impl CrossAttention {
     }
 
     /// (n, tokens, channels) to the same shape.
-    #[must_use]
     pub fn forward(&self, x: &Tensor, source: Source<'_>) -> Tensor {
         let query = split_heads(&self.query.forward(x), self.heads);
         let mut mixed = attend(&query, &source.text.key, &source.text.value, false);
@@ -184,7 +196,6 @@ impl FeedForward {
     }
 
     /// (n, tokens, channels) to the same shape.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let halves = self.gate.forward(x).chunk(2, -1);
         self.out.forward(&(&halves[0] * halves[1].gelu("none")))

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Error;
 use crate::folder::Folder;
@@ -18,15 +18,32 @@ pub(crate) struct ConfigFile {
 impl ConfigFile {
     /// Reads `config.json` of `folder`.
     pub(crate) fn read(folder: &Folder) -> Result<Self, Error> {
+        Self::named(folder, "config.json")
+    }
+
+    /// Reads another JSON file of `folder`.
+    pub(crate) fn named(folder: &Folder, name: &str) -> Result<Self, Error> {
         Ok(Self {
-            path: folder.path().join("config.json"),
-            value: folder.config()?,
+            path: folder.path().join(name),
+            value: folder.json(name)?,
         })
     }
 
     /// The fields of `T`; others are passed over.
     pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        T::deserialize(&self.value).map_err(|error| Error::malformed(&self.path, error))
+        T::deserialize(&self.value).map_err(|error| match self.culprit::<T>() {
+            Some(key) => self.unsupported(key, error.to_string()),
+            None => Error::malformed(&self.path, error),
+        })
+    }
+
+    /// The key that cannot be parsed: every other one can alone, because all fields have a default.
+    fn culprit<T: DeserializeOwned>(&self) -> Option<&str> {
+        let fields = self.value.as_object()?.iter();
+        fields
+            .map(|(key, value)| (key, json!({ key: value })))
+            .find(|(_, alone)| T::deserialize(alone).is_err())
+            .map(|(key, _)| key.as_str())
     }
 
     /// Refuses another value of `key` than one of `allowed`, which are written as in JSON. An absent key stands for its
@@ -87,10 +104,11 @@ impl ConfigFile {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub enum PerBlock<T> {
-    /// The same for all.
-    All(T),
+    // This one is tried first: where `T` may be a list itself, a list is one of blocks.
     /// In the order of the down blocks.
     Each(Vec<T>),
+    /// The same for all.
+    All(T),
 }
 
 impl<T> PerBlock<T> {

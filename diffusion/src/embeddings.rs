@@ -20,7 +20,6 @@ pub struct Sinusoid {
 
 impl Sinusoid {
     /// (n) to (n, channels), as 32-bit floats on the device of `numbers`.
-    #[must_use]
     pub fn forward(&self, numbers: &Tensor) -> Tensor {
         let half = self.channels / 2;
         let options = (Kind::Float, numbers.device());
@@ -56,7 +55,6 @@ impl TimestepEmbedding {
     }
 
     /// (n, inputs) to (n, width).
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         self.linear_2.forward(&self.linear_1.forward(x).silu())
     }

@@ -9,6 +9,8 @@ pub use error::Error;
 pub mod folder;
 pub mod params;
 pub mod processors;
+pub mod board;
+pub mod status;
 
 #[cfg(feature = "torch")]
 pub mod attention;
@@ -25,11 +27,23 @@ pub mod embeddings;
 #[cfg(feature = "torch")]
 pub mod graph;
 #[cfg(feature = "torch")]
+pub mod guard;
+#[cfg(feature = "torch")]
+pub mod hub;
+#[cfg(feature = "torch")]
+pub mod ip_adapter;
+#[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
 pub mod lora;
 #[cfg(feature = "torch")]
 pub mod resnet;
+#[cfg(feature = "torch")]
+pub mod scheduler;
+#[cfg(feature = "torch")]
+pub mod stage;
+#[cfg(feature = "torch")]
+pub mod stream;
 #[cfg(feature = "torch")]
 pub mod tokenizer;
 #[cfg(feature = "torch")]

@@ -41,7 +41,6 @@ impl ResnetBlock2D {
     }
 
     /// (n, inputs, h, w) to (n, outputs, h, w); `time` of (n, outputs, 1, 1) is added between the convolutions.
-    #[must_use]
     pub fn forward(&self, x: &Tensor, time: Option<&Tensor>) -> Tensor {
         let mut h = self.conv1.forward(&self.norm1.forward(x).silu_());
         if let Some(time) = time {
@@ -59,7 +58,6 @@ impl ResnetBlock2D {
 /// Nearest neighbours up to `size` (rows, columns), then a 3x3 convolution (`Upsample2D`).
 ///
 /// The size is given, not doubled, because half of an odd size was rounded up on the way down.
-#[must_use]
 pub fn upsample(x: &Tensor, size: [i64; 2], conv: &Conv2d) -> Tensor {
     conv.forward(&x.upsample_nearest2d(size, None, None))
 }

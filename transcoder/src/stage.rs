@@ -1,5 +1,7 @@
 //! What happens to a picture between decoder and encoder.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use crate::color::{CHROMA_GREY, LUMA_BLACK, LUMA_WHITE, Range};
@@ -31,12 +33,14 @@ pub trait Stage {
 /// Builds a stage on its own thread; loading may take long.
 pub type StageFactory = Box<dyn FnOnce() -> Result<Box<dyn Stage>, StageError> + Send>;
 
-/// Changes of style; what is `None` stays as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Changes of style; what is `None` stays as it is. `Debug` shows no text of it.
+#[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StylePatch {
     /// What the picture shall look like.
     pub prompt: Option<String>,
+    /// Other parameters, as a JSON merge patch (RFC 7396) that the stage understands and checks.
+    pub params: Option<String>,
 }
 
 impl StylePatch {
@@ -52,6 +56,23 @@ impl StylePatch {
         self.prompt = Some(prompt.into());
         self
     }
+
+    /// The patch with other parameters.
+    #[must_use]
+    pub fn with_params(mut self, params: impl Into<String>) -> Self {
+        self.params = Some(params.into());
+        self
+    }
+}
+
+impl fmt::Debug for StylePatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let length = |text: &Option<String>| text.as_ref().map(String::len);
+        f.debug_struct("StylePatch")
+            .field("prompt_bytes", &length(&self.prompt))
+            .field("params_bytes", &length(&self.params))
+            .finish()
+    }
 }
 
 /// What a stage made of a patch.
@@ -60,21 +81,34 @@ impl StylePatch {
 pub struct Applied {
     /// Whether a new prompt is in force.
     pub prompt: bool,
+    /// Hash of all parameters in force now, of a stage that has some. What must be loaded first is not in force yet.
+    pub params_hash: Option<u64>,
 }
 
 impl Applied {
-    /// Everything in `patch` is in force.
+    /// The prompt of `patch` is in force; the stage has no other parameters.
     #[must_use]
     pub const fn all(patch: &StylePatch) -> Self {
         Self {
             prompt: patch.prompt.is_some(),
+            params_hash: None,
         }
     }
 
     /// The stage has no style to change.
     #[must_use]
     pub const fn none() -> Self {
-        Self { prompt: false }
+        Self {
+            prompt: false,
+            params_hash: None,
+        }
+    }
+
+    /// As it is, with the hash of all parameters in force.
+    #[must_use]
+    pub const fn with_params_hash(mut self, hash: u64) -> Self {
+        self.params_hash = Some(hash);
+        self
     }
 }
 
@@ -221,6 +255,18 @@ mod tests {
         let negative = samples(DebugInvert.process(frame).unwrap());
         assert!(negative[..256].iter().all(|&luma| luma == 235));
         assert!(negative[256..].iter().all(|&chroma| chroma == 128));
+    }
+
+    #[test]
+    fn a_patch_does_not_show_its_texts() {
+        let patch = StylePatch::new()
+            .with_prompt("a secret")
+            .with_params("{\"negative_prompt\":\"another\"}");
+        let shown = format!("{patch:?}");
+        assert_eq!(
+            shown,
+            "StylePatch { prompt_bytes: Some(8), params_bytes: Some(29) }"
+        );
     }
 
     #[test]

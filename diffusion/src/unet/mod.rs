@@ -106,7 +106,6 @@ impl UNet2DCondition {
     }
 
     /// The noise in latent pictures of (n, in_channels, h, w), with the sum of what ControlNets found added.
-    #[must_use]
     pub fn forward(
         &self,
         x: &Tensor,

@@ -20,7 +20,7 @@ pub enum Vae {
     /// Small, fast and a little blurred (TAESD).
     Tiny(AutoencoderTiny),
     /// The one that the UNet was trained with.
-    KL(AutoencoderKL),
+    KL(Box<AutoencoderKL>),
 }
 
 impl Vae {
@@ -37,7 +37,7 @@ impl Vae {
             }
             Some("AutoencoderKL") => {
                 let (vae, report) = AutoencoderKL::load(&file, folder, placement)?;
-                Ok((Self::KL(vae), report))
+                Ok((Self::KL(Box::new(vae)), report))
             }
             other => Err(file.unsupported(
                 "_class_name",
@@ -55,7 +55,6 @@ impl Vae {
 
     /// Pictures of (n, 3, h, w) in [-1, 1] to latents of (n, [`Vae::latent_channels`], h / scale, w / scale) as the UNet
     /// takes them. Nothing is drawn at random: the latent of `AutoencoderKL` is the mean.
-    #[must_use]
     pub fn encode(&self, image: &Tensor) -> Tensor {
         match self {
             Self::Tiny(vae) => vae.encode(image),
@@ -64,7 +63,6 @@ impl Vae {
     }
 
     /// Latents as the UNet gives them back to pictures in about [-1, 1].
-    #[must_use]
     pub fn decode(&self, latent: &Tensor) -> Tensor {
         match self {
             Self::Tiny(vae) => vae.decode(latent),

@@ -7,5 +7,8 @@
 
 mod adapters;
 mod golden;
+mod hub;
 mod modules;
+mod stage;
+mod stream;
 mod weights;

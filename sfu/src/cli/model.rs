@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use reverie_config::Config;
 
-use super::{complain, say};
+use super::{Source, complain, say, with_config};
 use crate::models::fetch::{self, Access, Bytes, Order, Outcome};
 use crate::models::folder::{self, Model};
 use crate::models::{Id, Problem};
@@ -24,9 +25,21 @@ pub(super) enum Do {
 
 #[derive(Debug, Args)]
 pub(super) struct Place {
-    /// The folder of models.
-    #[arg(long, value_name = "FOLDER", default_value = "models")]
-    dir: PathBuf,
+    /// The folder of models, instead of `models.dir`.
+    #[arg(long, value_name = "FOLDER")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    source: Source,
+}
+
+impl Place {
+    /// Runs `then` with the folder of models and the configuration.
+    fn with(&self, then: impl FnOnce(&Path, &Config) -> ExitCode) -> ExitCode {
+        with_config(self.source.config.as_deref(), |config| {
+            let models = self.dir.as_deref().unwrap_or(&config.models.dir);
+            then(models, &config)
+        })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -79,9 +92,13 @@ enum Form {
 /// Runs one of the commands.
 pub(super) fn run(wanted: &Do) -> ExitCode {
     match wanted {
-        Do::List(place) => list(&place.dir),
-        Do::Check(check) => report(&check.place.dir, &check.model),
-        Do::Fetch(wanted) => bring(wanted),
+        Do::List(place) => place.with(|models, _| list(models)),
+        Do::Check(check) => check.place.with(|models, _| report(models, &check.model)),
+        Do::Fetch(wanted) => wanted.place.with(|models, config| {
+            let endpoint = wanted.endpoint.as_ref();
+            let endpoint = endpoint.unwrap_or(&config.models.fetch_endpoint);
+            bring(&order(wanted, models, endpoint.clone()))
+        }),
     }
 }
 
@@ -142,7 +159,7 @@ fn report(models: &Path, model: &Path) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn bring(wanted: &Fetch) -> ExitCode {
+fn bring(order: &Order) -> ExitCode {
     tls::use_everywhere();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -154,9 +171,8 @@ fn bring(wanted: &Fetch) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let order = order(wanted);
     let folder = order.id.folder(&order.models);
-    match runtime.block_on(fetch::fetch(&order, complain)) {
+    match runtime.block_on(fetch::fetch(order, complain)) {
         Ok(Outcome::Unchanged) => say(&format!("{}: is complete already", folder.display())),
         Ok(Outcome::Fetched { bytes, unchecked }) => {
             if unchecked > 0 {
@@ -173,7 +189,7 @@ fn failed(problem: &Problem) -> ExitCode {
     ExitCode::FAILURE
 }
 
-fn order(wanted: &Fetch) -> Order {
+fn order(wanted: &Fetch, models: &Path, endpoint: String) -> Order {
     let token = env::var("HF_TOKEN").ok().filter(|token| !token.is_empty());
     Order {
         id: wanted.id.clone(),
@@ -183,11 +199,8 @@ fn order(wanted: &Fetch) -> Order {
             None => fetch::Variant::Full,
         },
         files: wanted.file.clone(),
-        models: wanted.place.dir.clone(),
+        models: models.to_owned(),
         replace: wanted.replace,
-        access: Access {
-            endpoint: wanted.endpoint.clone(),
-            token,
-        },
+        access: Access { endpoint, token },
     }
 }

@@ -30,7 +30,12 @@ pub enum Event {
     NeedKeyframe,
     /// The answer to one call of [`super::Handle::apply`], in order. An error leaves the style as
     /// it was and the pipeline running.
-    Applied(Result<Applied, StageError>),
+    Applied {
+        /// What the stage made of it.
+        result: Result<Applied, StageError>,
+        /// The first frame it holds for, counted from 0 as the stage is given them.
+        frame: u64,
+    },
     /// The pipeline cannot go on and is ending. Said at most once.
     Failed {
         /// `decode`, `stage` or `encode`.
@@ -131,8 +136,8 @@ impl Outbox {
         Ok(())
     }
 
-    pub(super) fn applied(&self, result: Result<Applied, StageError>) {
-        self.lock().keep_promise(Event::Applied(result));
+    pub(super) fn applied(&self, result: Result<Applied, StageError>, frame: u64) {
+        self.lock().keep_promise(Event::Applied { result, frame });
     }
 
     /// True for the first failure, which is the one that is told.
@@ -231,7 +236,7 @@ mod tests {
         assert_eq!(sent, UNITS);
         outbox.promise().unwrap();
         outbox.need_keyframe();
-        outbox.applied(Ok(Applied::none()));
+        outbox.applied(Ok(Applied::none()), 0);
         outbox.failed("stage", PipelineError::Panicked("one".into()));
         outbox.failed("encode", PipelineError::Panicked("two".into()));
         outbox.stopped();
@@ -258,7 +263,7 @@ mod tests {
         assert_eq!(taken, EVENTS - LAST_WORDS - 1);
         outbox.need_keyframe();
         outbox.ready(Duration::ZERO);
-        (0..taken).for_each(|_| outbox.applied(Ok(Applied::none())));
+        (0..taken).for_each(|_| outbox.applied(Ok(Applied::none()), 0));
         outbox.failed("stage", PipelineError::Panicked("one".into()));
         outbox.stopped();
         let events = drain(&mut receiver);
@@ -274,7 +279,7 @@ mod tests {
     fn a_keyframe_is_asked_for_as_soon_as_there_is_room() {
         let (outbox, mut receiver) = Outbox::new();
         let taken = (0..200).filter(|_| outbox.promise().is_ok()).count();
-        (0..taken).for_each(|_| outbox.applied(Ok(Applied::none())));
+        (0..taken).for_each(|_| outbox.applied(Ok(Applied::none()), 0));
         outbox.need_keyframe();
         assert!(!drain(&mut receiver).contains(&"NeedKeyframe".to_owned()));
         outbox.catch_up();

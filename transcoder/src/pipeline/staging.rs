@@ -7,23 +7,27 @@ use crate::stage::Stage;
 
 /// Runs until the place before the stage is closed, or the stage fails.
 pub(super) fn run(shared: &Shared, mut stage: Box<dyn Stage>) -> Result<(), PipelineError> {
+    let mut given = 0;
     loop {
         match shared.decoded.take() {
             Taken::Closed => return Ok(()),
-            Taken::Nudged => apply(shared, &mut *stage),
+            Taken::Nudged => apply(shared, &mut *stage, given),
             Taken::Value(work) if shared.is_stale(work.epoch) => shared.counters.stale.inc(),
-            Taken::Value(work) => process(shared, &mut *stage, work)?,
+            Taken::Value(work) => {
+                given += 1;
+                process(shared, &mut *stage, work)?;
+            }
         }
     }
 }
 
-fn apply(shared: &Shared, stage: &mut dyn Stage) {
+fn apply(shared: &Shared, stage: &mut dyn Stage, given: u64) {
     while let Some(patch) = shared.next_patch() {
         let (result, _) = shared.stage_busy.during(|| stage.apply(&patch));
         if result.is_err() {
             shared.counters.refused_styles.inc();
         }
-        shared.outbox.applied(result);
+        shared.outbox.applied(result, given);
     }
 }
 

@@ -140,18 +140,19 @@ fn a_text_encoder_that_is_not_supported_is_refused_by_file_and_key() {
 }
 
 #[test]
-fn a_value_of_another_type_is_refused_by_file() {
-    let (_keep, folder) = changed("turbo/unet", json!({ "norm_eps": "small" }));
-    let message = load("unet", &folder).unwrap_err().to_string();
-    assert!(message.contains("config.json: "), "{message}");
+fn a_value_of_another_type_is_refused_by_file_and_key() {
+    refused("turbo/unet", "norm_eps", json!("small"));
+    refused("turbo/unet", "layers_per_block", json!([1, -1]));
+    refused("taesd", "num_encoder_blocks", json!(3));
+    refused("turbo/text_encoder", "hidden_size", json!(16.5));
 }
 
 #[test]
 fn a_model_of_another_depth_is_refused_by_the_keys_it_lacks() {
-    let (_keep, folder) = changed("turbo/unet", json!({ "layers_per_block": 2 }));
+    let (_keep, folder) = changed("turbo/unet", json!({ "transformer_layers_per_block": 2 }));
     let message = load("unet", &folder).unwrap_err().to_string();
-    assert!(message.contains(" is missing (and "), "{message}");
     assert!(message.contains(".safetensors: "), "{message}");
+    assert!(message.contains(" is missing (and "), "{message}");
 }
 
 #[test]

@@ -5,172 +5,18 @@
     reason = "helpers of tests may panic like the tests"
 )]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod running;
+mod trouble;
 
-use std::sync::{Arc, mpsc as std_mpsc};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
-use std::time::{Duration, Instant};
+use std::sync::mpsc as std_mpsc;
 
 use common::{TICKS, barcode, frame, picture, size, stream};
-use reverie_transcoder::counters::Snapshot;
-use reverie_transcoder::pipeline::{Config, Event, Handle, PipelineError, Timing};
-use reverie_transcoder::stage::{Applied, DebugInvert, Passthrough};
-use reverie_transcoder::{
-    AccessUnit, Frame, Pipeline, Pts, Stage, StageError, StageFactory, StylePatch, decode,
-};
-use tokio::sync::mpsc::{Receiver, error::TryRecvError};
-
-const DEADLINE: Duration = Duration::from_secs(20);
-
-struct Unpark(Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for the next event without taking time from the threads that make it; `None` is the end.
-fn next(events: &mut Receiver<Event>, until: Instant) -> Result<Option<Event>, &'static str> {
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    loop {
-        if let Poll::Ready(event) = events.poll_recv(&mut Context::from_waker(&waker)) {
-            return Ok(event);
-        }
-        let left = until.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err("waited in vain");
-        }
-        thread::park_timeout(left);
-    }
-}
-
-struct Running {
-    handle: Handle,
-    events: Receiver<Event>,
-    units: Vec<(AccessUnit, Timing)>,
-}
-
-impl Running {
-    fn start(stage: StageFactory) -> Self {
-        Self::with(Config::new("test"), stage)
-    }
-
-    fn with(config: Config, stage: StageFactory) -> Self {
-        let (handle, events) = Pipeline::spawn(config, stage);
-        // Enough that rate control skips nothing: most tests wait for every unit.
-        handle.set_bitrate(8_000_000);
-        Self {
-            handle,
-            events,
-            units: Vec::new(),
-        }
-    }
-
-    fn ready(stage: StageFactory) -> Self {
-        let mut running = Self::start(stage);
-        running.until("ready", |event| matches!(event, Event::Ready { .. }));
-        running
-    }
-
-    /// The next event that `wanted` accepts; units on the way are kept.
-    fn until(&mut self, what: &str, wanted: impl Fn(&Event) -> bool) -> Event {
-        let deadline = Instant::now() + DEADLINE;
-        loop {
-            match next(&mut self.events, deadline) {
-                Ok(Some(event)) if wanted(&event) => return event,
-                Ok(Some(Event::Unit { unit, timing })) => self.units.push((unit, timing)),
-                Ok(Some(_)) => {}
-                Ok(None) => panic!("the end came before: {what}"),
-                Err(error) => panic!("{error} for: {what}; {:?}", self.handle.counters()),
-            }
-        }
-    }
-
-    /// Waits until the counters say so.
-    fn counted(&self, what: &str, so: impl Fn(&Snapshot) -> bool) {
-        let deadline = Instant::now() + DEADLINE;
-        while !so(&self.handle.counters()) {
-            let counters = self.handle.counters();
-            assert!(Instant::now() < deadline, "{what}: {counters:?}");
-            thread::yield_now();
-        }
-    }
-
-    /// Pushes a unit and waits for what becomes of it.
-    fn through(&mut self, unit: &AccessUnit) -> AccessUnit {
-        self.handle.push(unit.clone());
-        let pts = unit.pts;
-        let is_it =
-            move |event: &Event| matches!(event, Event::Unit { unit, .. } if unit.pts == pts);
-        match self.until("the unit", is_it) {
-            Event::Unit { unit, timing } => {
-                self.units.push((unit.clone(), timing));
-                unit
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn failure(&mut self) -> (&'static str, String) {
-        match self.until("a failure", |event| matches!(event, Event::Failed { .. })) {
-            Event::Failed { at, error } => (at, error.to_string()),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    fn stopped(&mut self) {
-        self.until("the end", |event| matches!(event, Event::Stopped));
-        // The channel closes after its last event was sent, not in one step with it.
-        let after = next(&mut self.events, Instant::now() + DEADLINE);
-        assert!(matches!(after, Ok(None)), "{after:?}");
-    }
-}
-
-fn invert() -> StageFactory {
-    Box::new(|| Ok(Box::new(DebugInvert)))
-}
-
-fn decoded(units: impl IntoIterator<Item = AccessUnit>) -> Vec<Frame> {
-    let mut decoder = decode::open(&decode::Config::default()).unwrap();
-    let mut frames = Vec::new();
-    for unit in units {
-        decoder.decode(&unit, &mut frames).unwrap();
-    }
-    frames
-}
-
-/// A stage made of closures.
-struct Custom<P, A>(P, A);
-
-impl<P, A> Stage for Custom<P, A>
-where
-    P: FnMut(Frame) -> Result<Option<Frame>, StageError>,
-    A: FnMut(&StylePatch) -> Result<Applied, StageError>,
-{
-    fn process(&mut self, frame: Frame) -> Result<Option<Frame>, StageError> {
-        (self.0)(frame)
-    }
-
-    fn apply(&mut self, patch: &StylePatch) -> Result<Applied, StageError> {
-        (self.1)(patch)
-    }
-
-    fn warm(&mut self) -> Result<(), StageError> {
-        Ok(())
-    }
-}
-
-fn custom(
-    process: impl FnMut(Frame) -> Result<Option<Frame>, StageError> + Send + 'static,
-) -> StageFactory {
-    Box::new(|| {
-        Ok(Box::new(Custom(process, |patch: &StylePatch| {
-            Ok(Applied::all(patch))
-        })))
-    })
-}
+use reverie_transcoder::pipeline::{Config, Event, Handle};
+use reverie_transcoder::stage::{Applied, Passthrough};
+use reverie_transcoder::{AccessUnit, Pts, StageError, StageFactory, StylePatch};
+use running::{Custom, DEADLINE, Running, custom, decoded, invert};
 
 #[test]
 fn the_negative_of_every_picture_comes_out_readable() {
@@ -296,138 +142,6 @@ fn a_stream_that_starts_in_the_middle_asks_for_a_keyframe() {
 }
 
 #[test]
-fn a_stage_error_is_told_once_and_ends_the_pipeline() {
-    let mut seen = 0;
-    let mut running = Running::ready(custom(move |frame| {
-        seen += 1;
-        if seen == 3 {
-            Err(StageError::Process("out of paint".into()))
-        } else {
-            Ok(Some(frame))
-        }
-    }));
-    let source = stream(1..=6, size(320, 180), |_| false);
-    running.through(&source[0]);
-    running.through(&source[1]);
-    for unit in &source[2..] {
-        running.handle.push(unit.clone());
-    }
-    let (at, error) = running.failure();
-    assert_eq!(
-        (at, error.as_str()),
-        ("stage", "cannot process a frame: out of paint")
-    );
-    running.stopped();
-    assert_eq!(
-        running.units.len(),
-        2,
-        "nothing comes out after the failure"
-    );
-    running.handle.push(source[0].clone());
-    assert!(running.handle.apply(StylePatch::new()).is_err());
-    assert_eq!(running.handle.counters().failures, 1);
-}
-
-#[test]
-fn a_stage_panic_is_told_once_and_ends_the_pipeline() {
-    let mut running = Running::ready(custom(|_| panic!("brush broke")));
-    running
-        .handle
-        .push(stream([1], size(320, 180), |_| false)[0].clone());
-    let (at, error) = running.failure();
-    assert_eq!((at, error.as_str()), ("stage", "panicked: brush broke"));
-    running.stopped();
-    assert!(running.units.is_empty());
-    assert_eq!(running.handle.stage_busy_since(), None);
-}
-
-#[test]
-fn a_stage_that_cannot_be_built_or_warmed_is_never_ready() {
-    struct Cold;
-    impl Stage for Cold {
-        fn process(&mut self, frame: Frame) -> Result<Option<Frame>, StageError> {
-            Ok(Some(frame))
-        }
-        fn apply(&mut self, _: &StylePatch) -> Result<Applied, StageError> {
-            Ok(Applied::none())
-        }
-        fn warm(&mut self) -> Result<(), StageError> {
-            Err(StageError::Warm("no heat".into()))
-        }
-    }
-    let unloadable: StageFactory = Box::new(|| Err(StageError::Load("no weights".into())));
-    let cold: StageFactory = Box::new(|| Ok(Box::new(Cold)));
-    for (factory, expected) in [
-        (unloadable, "cannot load the stage: no weights"),
-        (cold, "cannot warm up the stage: no heat"),
-    ] {
-        let mut running = Running::start(factory);
-        let first = running.until("an event", |_| true);
-        let Event::Failed {
-            at: "stage",
-            error: error @ PipelineError::Stage(_),
-        } = first
-        else {
-            panic!("{first:?}");
-        };
-        assert_eq!(error.to_string(), expected);
-        running.stopped();
-    }
-}
-
-#[test]
-fn a_stalled_stage_shows_from_outside_and_holds_nobody_up() {
-    let (release, stalled) = std_mpsc::channel::<()>();
-    let (entered, inside) = std_mpsc::channel();
-    let running = Running::ready(custom(move |frame| {
-        entered.send(()).unwrap();
-        let _ = stalled.recv();
-        Ok(Some(frame))
-    }));
-    assert_eq!(running.handle.stage_busy_since(), None);
-    let before = Instant::now();
-    let source = stream(1..=3, size(320, 180), |_| false);
-    running.handle.push(source[0].clone());
-    inside.recv_timeout(DEADLINE).unwrap();
-    let since = running.handle.stage_busy_since().unwrap();
-    assert!(since >= before && since <= Instant::now());
-
-    running.handle.push(source[1].clone());
-    let Running {
-        handle, mut events, ..
-    } = running;
-    let counters = handle.shared_counters();
-    let dropping = Instant::now();
-    drop(handle);
-    let took = dropping.elapsed();
-    assert!(
-        took >= Duration::from_secs(1) && took < Duration::from_secs(5),
-        "{took:?}"
-    );
-    assert_eq!(counters.snapshot().detached, 1);
-    assert!(
-        matches!(events.try_recv(), Ok(Event::Stopped)),
-        "the end is told all the same"
-    );
-    assert!(matches!(events.try_recv(), Err(TryRecvError::Disconnected)));
-    drop(release);
-}
-
-#[test]
-fn dropping_the_handle_joins_threads_that_wait() {
-    let mut running = Running::ready(invert());
-    running.through(&stream([1], size(320, 180), |_| false)[0]);
-    let Running {
-        handle, mut events, ..
-    } = running;
-    let counters = handle.shared_counters();
-    drop(handle);
-    assert_eq!(counters.snapshot().detached, 0);
-    assert!(matches!(events.try_recv(), Ok(Event::Stopped)));
-    assert!(matches!(events.try_recv(), Err(TryRecvError::Disconnected)));
-}
-
-#[test]
 fn a_slow_stage_gets_the_newest_frame_and_the_others_are_counted() {
     let (go, gate) = std_mpsc::channel::<()>();
     let (entered, inside) = std_mpsc::channel();
@@ -545,8 +259,8 @@ fn styles_are_answered_in_order_also_while_no_picture_comes() {
     }
     let answers: Vec<bool> = (0..3)
         .map(
-            |_| match running.until("an answer", |event| matches!(event, Event::Applied(_))) {
-                Event::Applied(answer) => answer.is_ok_and(|applied| applied.prompt),
+            |_| match running.until("an answer", |event| matches!(event, Event::Applied { .. })) {
+                Event::Applied { result, .. } => result.is_ok_and(|applied| applied.prompt),
                 other => panic!("{other:?}"),
             },
         )
@@ -554,6 +268,31 @@ fn styles_are_answered_in_order_also_while_no_picture_comes() {
     assert_eq!(answers, [true, false, true]);
     assert_eq!(running.handle.counters().refused_styles, 1);
     running.through(&stream([1], size(320, 180), |_| false)[0]);
+}
+
+#[test]
+fn an_answer_names_the_first_frame_it_holds_for_and_the_parameters_in_force() {
+    let factory: StageFactory = Box::new(|| {
+        let apply = |patch: &StylePatch| {
+            let hash = patch.params.as_ref().map_or(0, |text| text.len() as u64);
+            Ok(Applied::all(patch).with_params_hash(hash))
+        };
+        Ok(Box::new(Custom(|frame| Ok(Some(frame)), apply)))
+    });
+    let mut running = Running::ready(factory);
+    let mut ask = |running: &mut Running| {
+        let patch = StylePatch::new().with_params("{}");
+        running.handle.apply(patch).unwrap();
+        match running.until("an answer", |event| matches!(event, Event::Applied { .. })) {
+            Event::Applied { result, frame } => (frame, result.unwrap().params_hash),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(ask(&mut running), (0, Some(2)));
+    for unit in stream([1, 2], size(320, 180), |_| false) {
+        running.through(&unit);
+    }
+    assert_eq!(ask(&mut running), (2, Some(2)));
 }
 
 #[test]
