@@ -32,7 +32,7 @@ const MAY_KNOW: [(&str, &[&str]); 6] = [
 ];
 
 /// Word, and the only places where it may stand in source code.
-const ONLY_IN: [(&str, &[&str]); 14] = [
+const ONLY_IN: [(&str, &[&str]); 18] = [
     ("tch", &["diffusion/"]),
     ("openh264", &["transcoder/"]),
     ("openh264_sys2", &["transcoder/"]),
@@ -50,6 +50,10 @@ const ONLY_IN: [(&str, &[&str]); 14] = [
     ("tokio_rustls", &["sfu/src/tls/", "integration-tests/"]),
     ("rcgen", &["sfu/src/tls/", "sfu/tests/command.rs"]),
     ("openssl", &["sfu/src/engine/dtls.rs"]),
+    ("png", &["diffusion/src/processors/", "integration-tests/"]),
+    ("hf_hub", &["sfu/src/models/"]),
+    ("reqwest", &["sfu/src/models/"]),
+    ("indicatif", &["sfu/src/models/"]),
 ];
 
 /// Places that are pure: no runtime, no thread, no clock.

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod mint;
+mod model;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,9 @@ enum Do {
     /// Make a token that lets somebody publish or watch; printed alone on standard output.
     #[command(subcommand)]
     Token(mint::Mint),
+    /// Look at the models that are there, and fetch more.
+    #[command(subcommand)]
+    Model(model::Do),
     /// Make a certificate for HTTPS.
     #[command(subcommand)]
     Tls(certificate::Make),
@@ -83,6 +87,7 @@ pub fn main() -> ExitCode {
             say(config.render().trim_end())
         }),
         Do::Token(wanted) => mint::run(&wanted),
+        Do::Model(wanted) => model::run(&wanted),
         Do::Tls(wanted) => certificate::run(&wanted),
     }
 }

@@ -29,7 +29,7 @@ impl Live {
     }
 
     fn new(textures: Textures, params: Params) -> Result<Self, Error> {
-        let inner = Stage::new(&params.processors, textures, Box::new(|| None))?;
+        let inner = Stage::new(&params.processors, textures)?;
         Ok(Self { params, inner })
     }
 

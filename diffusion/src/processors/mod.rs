@@ -27,5 +27,5 @@ pub use image::Image;
 pub use live::Live;
 pub use settings::Fault;
 pub use spec::{Kind, Place, Spec};
-pub use stage::{Changes, Stage};
+pub use stage::Stage;
 pub use texture::Textures;
