@@ -94,13 +94,28 @@ impl ControlNet {
     /// # Errors
     /// When a file cannot be read, the configuration asks for what is not supported, or the weights do not fit it.
     pub fn load(folder: &Folder, placement: Placement) -> Result<(Self, Report), Error> {
-        let file = ConfigFile::read(folder)?;
-        file.class("ControlNetModel")?;
-        let config = Config::read(&file)?;
-        let hint = HintConfig::read(&file)?;
+        let (config, hint) = Self::configs(folder)?;
         let weights = Weights::open(folder, placement)?;
         let net = Self::build(&weights, config, &hint);
         Ok((net, weights.finish()?))
+    }
+
+    /// Compares the headers of the weights with the configuration, and reads no tensor. The model is only good for being
+    /// asked what it is.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the configuration asks for what is not supported. What does not fit is in the
+    /// report.
+    pub fn check(folder: &Folder) -> Result<(Self, Report), Error> {
+        let (config, hint) = Self::configs(folder)?;
+        let weights = Weights::headers(folder)?;
+        Ok((Self::build(&weights, config, &hint), weights.report()))
+    }
+
+    fn configs(folder: &Folder) -> Result<(Config, HintConfig), Error> {
+        let file = ConfigFile::read(folder)?;
+        file.class("ControlNetModel")?;
+        Ok((Config::read(&file)?, HintConfig::read(&file)?))
     }
 
     fn build(weights: &Weights, config: Config, hint: &HintConfig) -> Self {
