@@ -260,7 +260,7 @@ impl Weights {
         let found = self.find(key, shape);
         let Placement { device, kind } = self.store.placement;
         // One number under every index: it is never looked at.
-        found.unwrap_or_else(|| Tensor::zeros([1], (kind, device)).expand(shape, false))
+        found.unwrap_or_else(|| Tensor::zeros([0_i64; 0], (kind, device)).expand(shape, false))
     }
 
     /// Notes what becomes of the tensor, and reads it if it is as it should be.
@@ -361,6 +361,11 @@ impl Weights {
         match report.fault() {
             None => Ok(report),
             Some(reason) => Err(Error::Weights {
+                missing: report
+                    .missing
+                    .into_iter()
+                    .map(|Missing { key, shape }| (key, shape))
+                    .collect(),
                 path: report.path,
                 reason,
             }),

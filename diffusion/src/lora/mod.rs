@@ -140,6 +140,7 @@ impl Loras {
                 return Err(Error::Weights {
                     path: report.path,
                     reason,
+                    missing: Vec::new(),
                 });
             }
             reports.push(report);

@@ -10,5 +10,6 @@ mod golden;
 mod hub;
 mod inspect;
 mod modules;
+mod stage;
 mod stream;
 mod weights;
