@@ -358,22 +358,25 @@ impl Weights {
     /// [`Error::Weights`] when a tensor was missing or had another shape.
     pub fn finish(&self) -> Result<Report, Error> {
         let report = self.report();
-        match report.fault() {
+        match report.error() {
             None => Ok(report),
-            Some(reason) => Err(Error::Weights {
-                missing: report
-                    .missing
-                    .into_iter()
-                    .map(|Missing { key, shape }| (key, shape))
-                    .collect(),
-                path: report.path,
-                reason,
-            }),
+            Some(error) => Err(error),
         }
     }
 }
 
 impl Report {
+    /// [`Report::fault`] as an error.
+    #[must_use]
+    pub fn error(&self) -> Option<Error> {
+        let missing = |Missing { key, shape }: &Missing| (key.clone(), shape.clone());
+        Some(Error::Weights {
+            path: self.path.clone(),
+            reason: self.fault()?,
+            missing: self.missing.iter().map(missing).collect(),
+        })
+    }
+
     /// What makes the weights unusable, in one line; `None` if nothing does.
     #[must_use]
     pub fn fault(&self) -> Option<String> {

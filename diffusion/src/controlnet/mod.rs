@@ -143,6 +143,45 @@ impl ControlNet {
         }
     }
 
+    /// Refuses a UNet that the residuals do not fit, or that takes other prompts. `folder` is where the net is from.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] that names the net's configuration and the key that differs.
+    pub fn fits(&self, unet: &Config, folder: &Folder) -> Result<(), Error> {
+        let layers = |config: &Config| -> Vec<usize> {
+            let blocks = 0..config.blocks();
+            blocks.map(|i| *config.layers_per_block.at(i)).collect()
+        };
+        let contexts = |config: &Config| -> Vec<i64> {
+            let blocks = 0..config.blocks();
+            blocks.map(|i| *config.cross_attention_dim.at(i)).collect()
+        };
+        let say = |found: &dyn std::fmt::Debug| format!("{found:?}");
+        let facts = |config: &Config| {
+            [
+                ("in_channels", say(&config.in_channels)),
+                ("block_out_channels", say(&config.block_out_channels)),
+                ("layers_per_block", say(&layers(config))),
+                ("cross_attention_dim", say(&contexts(config))),
+                ("addition_embed_type", say(&config.addition_embed_type)),
+                (
+                    "projection_class_embeddings_input_dim",
+                    say(&config.pooled_dim()),
+                ),
+            ]
+        };
+        let (own, others) = (facts(&self.config), facts(unet));
+        let differs = own.iter().zip(&others).find(|(own, other)| own != other);
+        let Some(((key, own), (_, other))) = differs else {
+            return Ok(());
+        };
+        Err(Error::unsupported(
+            &folder.path().join("config.json"),
+            *key,
+            format!("{own}; the model has {other}"),
+        ))
+    }
+
     /// Its configuration.
     #[must_use]
     pub fn config(&self) -> &Config {

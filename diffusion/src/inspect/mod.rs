@@ -101,57 +101,6 @@ pub fn inspect(folder: &Folder) -> Inspection {
     found
 }
 
-/// Refuses a ControlNet whose residuals do not fit the UNet, or which takes other prompts.
-///
-/// # Errors
-/// [`Error::Parameter`] that says what differs.
-pub fn fits(net: &unet::Config, unet: &unet::Config) -> Result<(), Error> {
-    let differs = |what: &str, net: String, unet: String| {
-        let reason =
-            format!("the ControlNet is not for this model: its {what} {net} instead of {unet}");
-        Err(Error::Parameter(reason))
-    };
-    let (widths, others) = (&net.block_out_channels, &unet.block_out_channels);
-    if widths != others {
-        return differs("widths are", format!("{widths:?}"), format!("{others:?}"));
-    }
-    let layers = |config: &unet::Config| -> Vec<_> {
-        (0..config.blocks())
-            .map(|block| *config.layers_per_block.at(block))
-            .collect()
-    };
-    if layers(net) != layers(unet) {
-        return differs(
-            "layers are",
-            format!("{:?}", layers(net)),
-            format!("{:?}", layers(unet)),
-        );
-    }
-    let context = |config: &unet::Config| distinct(config.cross_attention_dim.values());
-    if context(net) != context(unet) {
-        return differs(
-            "prompts are of",
-            format!("{:?}", context(net)),
-            format!("{:?}", context(unet)),
-        );
-    }
-    if net.takes_added() != unet.takes_added() || net.pooled_dim() != unet.pooled_dim() {
-        return differs(
-            "pooled prompts are of",
-            format!("{:?}", net.pooled_dim()),
-            format!("{:?}", unet.pooled_dim()),
-        );
-    }
-    if net.in_channels != unet.in_channels {
-        return differs(
-            "latents are of",
-            net.in_channels.to_string(),
-            unet.in_channels.to_string(),
-        );
-    }
-    Ok(())
-}
-
 impl Inspection {
     /// True if the folder can be used.
     #[must_use]
@@ -170,11 +119,8 @@ impl Inspection {
 
     /// A part with weights; what does not fit is a fault.
     fn weighed(&mut self, name: &'static str, summary: String, report: Report) {
-        if let Some(reason) = report.fault() {
-            self.fault(Error::Weights {
-                path: report.path.clone(),
-                reason,
-            });
+        if let Some(error) = report.error() {
+            self.fault(error);
         }
         self.parts.push(Part {
             name,

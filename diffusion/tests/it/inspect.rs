@@ -8,9 +8,9 @@ use reverie_diffusion::controlnet::ControlNet;
 use reverie_diffusion::device::Placement;
 use reverie_diffusion::folder::Folder;
 use reverie_diffusion::guard::guard;
-use reverie_diffusion::inspect::{Inspection, Kind, fits, inspect};
+use reverie_diffusion::inspect::{Inspection, Kind, inspect};
 use reverie_diffusion::lora::Component;
-use reverie_diffusion::stream::Models;
+use reverie_diffusion::stream::{Models, Parts};
 use reverie_diffusion::unet::UNet2DCondition;
 use reverie_diffusion::vae::Vae;
 use serde_json::Value;
@@ -65,7 +65,7 @@ impl Copy {
         }
         assert!(found.support.is_none());
         // What is told beforehand is what loading says.
-        let error = Models::load(&self.folder(), None, &[], Placement::CPU).map(|_| ());
+        let error = Models::load(&self.folder(), Parts::default(), Placement::CPU).map(|_| ());
         if let Err(error) = error {
             assert!(!error.to_string().contains('\n'), "{error}");
         }
@@ -114,7 +114,7 @@ fn whole_models_have_no_fault_and_nothing_unused() {
         }
         let support = found.support.unwrap();
         let (models, reports) =
-            Models::load(&golden::model(model), None, &[], Placement::CPU).unwrap();
+            Models::load(&golden::model(model), Parts::default(), Placement::CPU).unwrap();
         assert_eq!(support.scale, models.vae.scale());
         assert_eq!(
             support.cross_attentions,
@@ -128,7 +128,7 @@ fn whole_models_have_no_fault_and_nothing_unused() {
             .filter_map(|part| part.report)
             .collect();
         told.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut loaded = reports;
+        let mut loaded = reports.weights;
         loaded.sort_by(|a, b| a.path.cmp(&b.path));
         assert_eq!(told, loaded);
     }
@@ -324,22 +324,31 @@ fn parts_that_are_whole_but_not_for_each_other_are_refused() {
 
 #[test]
 fn a_controlnet_fits_its_own_unet_only() {
-    let unet = |model: &str| {
-        let folder = golden::model(model).sub("unet");
-        UNet2DCondition::check(&folder).unwrap().0
-    };
     for (net, own) in [
         ("controlnet_sd15", "sd15"),
         ("controlnet_turbo_a", "turbo"),
         ("controlnet_sdxl", "sdxl"),
     ] {
-        let (net, report) = ControlNet::check(&golden::model(net)).unwrap();
+        let folder = golden::model(net);
+        let (net, report) = ControlNet::check(&folder).unwrap();
         assert_eq!(report.fault(), None);
         for model in PIPELINES {
-            let result = fits(net.config(), unet(model).config());
+            let (unet, _) = UNet2DCondition::check(&golden::model(model).sub("unet")).unwrap();
+            let result = net.fits(unet.config(), &folder);
             assert_eq!(result.is_ok(), model == own, "{model}: {result:?}");
         }
     }
+    let parts = Parts {
+        controlnets: &[golden::model("controlnet_sd15")],
+        ..Parts::default()
+    };
+    let error = Models::load(&golden::model("turbo"), parts, Placement::CPU).map(drop);
+    let message = error.unwrap_err().to_string();
+    assert!(
+        message.contains("controlnet_sd15/config.json: "),
+        "{message}"
+    );
+    assert!(message.contains("; the model has "), "{message}");
 }
 
 #[test]
@@ -356,7 +365,7 @@ fn a_check_costs_no_memory_whatever_the_configuration_asks_for() {
     });
     let found = copy.inspect();
     assert!(messages(&found).len() >= 2);
-    assert!(Models::load(&copy.folder(), None, &[], Placement::CPU).is_err());
+    assert!(Models::load(&copy.folder(), Parts::default(), Placement::CPU).is_err());
 }
 
 /// Values that a configuration may hold instead of its own.
@@ -418,7 +427,7 @@ proptest! {
         let loaded = guard(|| match (model, part) {
             ("taesd", _) | (_, "vae") => Vae::load(&folder, Placement::CPU).map(drop),
             ("controlnet_sdxl", _) => ControlNet::load(&folder, Placement::CPU).map(drop),
-            _ => Models::load(&copied.folder(), None, &[], Placement::CPU).map(drop),
+            _ => Models::load(&copied.folder(), Parts::default(), Placement::CPU).map(drop),
         });
         if let Err(error) = &loaded {
             prop_assert!(!error.to_string().contains("libtorch"), "{}", error);
