@@ -91,6 +91,7 @@ fn a_picture_moves_the_unet_as_in_diffusers() {
         ("turbo", "turbo", 4),
         ("sdxl", "sdxl", 4),
         ("turbo", "plus_turbo", 6),
+        ("turbo", "full_turbo", 17),
     ] {
         let golden = Golden::read(&format!("ip_adapter/unet_{name}"));
         let adapter = load(model, &format!("adapter_{name}")).unwrap();
