@@ -228,6 +228,7 @@ fn make_run_knows_self_signed_certificates_and_nothing_else() {
             .args(["--dry-run", "run", tls])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
             .env_remove("CARGO_TARGET_DIR")
+            .env_remove("MAKEFLAGS")
             .output()
             .expect("make runs")
     };

@@ -112,7 +112,9 @@ fn context(cert: &DtlsCert) -> Result<SslContext, ErrorStack> {
     builder.set_cipher_list(CIPHERS)?;
     builder.set_groups_list(GROUPS)?;
     builder.set_tlsext_use_srtp(PROFILES)?;
-    builder.set_options(SslOptions::NO_QUERY_MTU | SslOptions::NO_TICKET);
+    builder.set_options(
+        SslOptions::NO_QUERY_MTU | SslOptions::NO_TICKET | SslOptions::NO_RENEGOTIATION,
+    );
     builder.set_mode(SslMode::RELEASE_BUFFERS);
     builder.set_session_cache_mode(SslSessionCacheMode::OFF);
     // Nobody vouches for a certificate: it counts by its fingerprint, which the caller compares (RFC 8827).

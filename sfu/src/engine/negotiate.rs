@@ -404,6 +404,14 @@ fn no_codec(section: &sdp::Section) -> Rejected {
 
 /// Never reject a single section silently: a section that cannot be answered rejects the offer.
 fn check_answer(offer: &Summary, answer: &Summary) -> Result<(), Rejected> {
+    // str0m reads up to the first line that is none, and leaves out what comes behind.
+    if offer.sections.len() != answer.sections.len() {
+        return Err(Rejected::Malformed(format!(
+            "it has {} media sections, of which {} can be read",
+            offer.sections.len(),
+            answer.sections.len()
+        )));
+    }
     for (offered, answered) in offer.sections.iter().zip(&answer.sections) {
         if !offered.disabled && (answered.disabled || answered.formats.is_empty()) {
             return Err(no_codec(offered));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_sfu::engine::negotiate::Rejected;
 use reverie_sfu::engine::packet::StyledUnit;
 use reverie_sfu::engine::{Bus, CloseReason, Command, Event, Urgency};
 
@@ -311,4 +312,39 @@ fn an_answer_may_be_the_first_that_comes_from_an_address() {
         took.is_some_and(|took| took < Duration::from_millis(200)),
         "{took:?}"
     );
+}
+
+#[test]
+fn an_offer_that_can_be_read_in_part_only_is_refused() {
+    let offer = concat!(
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=ice-ufrag:abcd\r\n",
+        "a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:",
+        "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\n",
+        "a=rtcp-mux\r\na=mid:0\r\na=setup:actpass\r\na=sendonly\r\na=rtpmap:111 opus/48000/2\r\n",
+        "this is no line\r\nm=video 0 UDP/TLS/RTP/SAVPF 102\r\n",
+    );
+    let refused = crate::offers::publish(offer);
+    assert!(
+        matches!(&refused, Err(Rejected::Malformed(why)) if why.contains("2 media sections")),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_camera_that_begins_anew_while_it_is_cut_starts_its_viewers_again() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    let viewer = net.viewer();
+    camera.roll(&mut net, 3);
+    // A picture ahead of its time: the next time line begins where this one ends, before the cut.
+    camera.timestamp = camera.timestamp.wrapping_add(90_000);
+    camera.shoot(&mut net, false);
+    net.command(Command::Cut(STREAM));
+    camera.timestamp = camera.timestamp.wrapping_sub(3_600 * 90_000);
+    camera.shoot(&mut net, true);
+    net.command(Command::Camera(STREAM, Urgency::Now));
+    camera.roll(&mut net, 3);
+    let seen = tags(&net, viewer);
+    assert_eq!(*seen.last().expect("pictures"), camera.tag, "{seen:?}");
+    assert_continuous(&net, viewer);
 }

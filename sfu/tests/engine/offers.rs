@@ -54,7 +54,7 @@ fn accept(side: Side, sent: Option<u32>, offer: &str) -> Result<String, Rejected
     Ok(answer)
 }
 
-fn publish(offer: &str) -> Result<String, Rejected> {
+pub(crate) fn publish(offer: &str) -> Result<String, Rejected> {
     let side = Side::Publish {
         generation: 1,
         epoch: Instant::now(),
