@@ -71,14 +71,9 @@ pub(super) struct Fetch {
     /// Fetch it anew if it is there with other contents.
     #[arg(long)]
     replace: bool,
-    /// The hub.
-    #[arg(
-        long,
-        value_name = "URL",
-        env = "HF_ENDPOINT",
-        default_value = "https://huggingface.co"
-    )]
-    endpoint: String,
+    /// The hub, instead of `models.fetch_endpoint`.
+    #[arg(long, value_name = "URL", env = "HF_ENDPOINT")]
+    endpoint: Option<String>,
     #[command(flatten)]
     place: Place,
 }

@@ -160,7 +160,7 @@ fn a_model_of_another_width_is_refused_by_key_and_shapes() {
     let (_keep, folder) = changed("turbo/unet", json!({ "cross_attention_dim": 24 }));
     let message = load("unet", &folder).unwrap_err().to_string();
     assert!(
-        message.contains("attn2.to_k.weight is [8, 16] instead of [8, 24]"),
+        message.contains("attn2.to_k.weight is [8, 8] instead of [8, 24]"),
         "{message}"
     );
 }
