@@ -3,8 +3,8 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use reverie_config::{Config, Device, Diffusion, Half};
-use reverie_diffusion::device::{self, Choice, Placement};
+use reverie_config::{Config, Diffusion};
+use reverie_diffusion::device::{self, Placement};
 use reverie_diffusion::hub::{Hub, Library};
 use reverie_diffusion::params::{Params, missing};
 use reverie_diffusion::stage::{Fit, Settings, StreamDiffusion};
@@ -55,17 +55,7 @@ fn check(config: &Config, params: &Params) -> Result<(), String> {
 }
 
 fn placement(config: &Diffusion) -> Result<Placement, String> {
-    let choice = match config.device {
-        Device::Auto => Choice::Auto,
-        Device::Cpu => Choice::Cpu,
-        Device::Cuda(index) => Choice::Cuda(index),
-    };
-    let half = match config.half {
-        Half::Auto => None,
-        Half::Bf16 => Some(true),
-        Half::Fp32 => Some(false),
-    };
-    Placement::open(choice, half).map_err(|error| error.to_string())
+    Placement::open(config.device, config.half).map_err(|error| error.to_string())
 }
 
 /// One core is left to the rest of the server.
