@@ -15,6 +15,7 @@
 
 mod advertise;
 mod auth;
+mod diffusion;
 mod environment;
 mod error;
 mod file;
@@ -26,6 +27,7 @@ mod load;
 mod log;
 mod media;
 mod metrics;
+mod models;
 mod moments;
 mod network;
 mod number;
@@ -43,6 +45,7 @@ use std::path::PathBuf;
 
 pub use advertise::Advertised;
 pub use auth::Auth;
+pub use diffusion::{Device, Diffusion, Half};
 pub use environment::{Environment, Process, variable};
 pub use error::{Errors, Origin, Problem};
 pub use grant::{Day, Role, Scope, StaticToken};
@@ -52,6 +55,7 @@ pub use load::{load, parse};
 pub use log::{Format, Log};
 pub use media::Media;
 pub use metrics::Metrics;
+pub use models::Models;
 pub use moments::Moments;
 pub use network::{Network, NoNetwork};
 pub use pipeline::{Backend, Pipeline};
@@ -81,6 +85,10 @@ pub struct Config {
     pub moments: Moments,
     /// Decoding, transforming and encoding.
     pub pipeline: Pipeline,
+    /// Where models are, and where missing ones come from.
+    pub models: Models,
+    /// What computes pictures, and with which parameters a channel begins.
+    pub diffusion: Diffusion,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -101,6 +109,8 @@ impl Config {
         self.auth.visit(visitor);
         self.moments.visit(visitor);
         self.pipeline.visit(visitor);
+        self.models.visit(visitor);
+        self.diffusion.visit(visitor);
         self.log.visit(visitor);
     }
 }
@@ -115,6 +125,8 @@ impl Default for Config {
             auth: Auth::default(),
             moments: Moments::default(),
             pipeline: Pipeline::default(),
+            models: Models::default(),
+            diffusion: Diffusion::default(),
             log: Log::default(),
         }
     }

@@ -40,8 +40,10 @@ pub enum Error {
     Weights {
         /// Which file.
         path: PathBuf,
-        /// The first culprits, and how many there are.
+        /// The first culprit, and how many more there are.
         reason: String,
+        /// Key and shape of all tensors that are missing.
+        missing: Vec<(String, Vec<i64>)>,
     },
     /// A model that several channels wait for was not loaded; the message is that of the first of them.
     #[error("{0}")]

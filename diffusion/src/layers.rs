@@ -1,6 +1,6 @@
 //! The layers that every model is made of, loaded by key and checked against the shapes that the configuration asks for.
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use crate::weights::Weights;
 
@@ -177,6 +177,12 @@ impl GroupNorm {
 
     /// (n, channels, ..) to the same shape.
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        // Where channels are next to each other, libtorch's kernel for the processor takes the variance as a difference
+        // of squares. That is noise for channels that are almost constant, as those of empty latents are.
+        let x = match (x.device(), x.kind()) {
+            (Device::Cpu, Kind::Float) => &x.contiguous(),
+            _ => x,
+        };
         x.group_norm(
             self.groups,
             Some(&self.weight),

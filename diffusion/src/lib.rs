@@ -41,6 +41,8 @@ pub mod resnet;
 #[cfg(feature = "torch")]
 pub mod scheduler;
 #[cfg(feature = "torch")]
+pub mod stage;
+#[cfg(feature = "torch")]
 pub mod stream;
 #[cfg(feature = "torch")]
 pub mod tokenizer;

@@ -281,7 +281,7 @@ impl Weights {
         };
         let Placement { device, kind } = self.store.placement;
         // One number under every index: it is never looked at.
-        found.unwrap_or_else(|| Tensor::zeros([1], (kind, device)).expand(shape, false))
+        found.unwrap_or_else(|| Tensor::zeros([0_i64; 0], (kind, device)).expand(shape, false))
     }
 
     /// As [`Weights::tensor`], if there is one of that name.
@@ -334,6 +334,11 @@ impl Weights {
         match report.fault() {
             None => Ok(report),
             Some(reason) => Err(Error::Weights {
+                missing: report
+                    .missing
+                    .into_iter()
+                    .map(|Missing { key, shape }| (key, shape))
+                    .collect(),
                 path: report.path,
                 reason,
             }),

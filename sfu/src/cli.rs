@@ -104,7 +104,11 @@ fn check(config: &Config) -> ExitCode {
         .err()
         .map(|e| e.to_string());
     let tls = server::check_tls(config).err().map(|e| e.to_string());
-    let problems: Vec<_> = [filter, stage, tls].into_iter().flatten().collect();
+    let revoked = server::check_revoked(config).err().map(|e| e.to_string());
+    let problems: Vec<_> = [filter, stage, tls, revoked]
+        .into_iter()
+        .flatten()
+        .collect();
     if problems.is_empty() {
         return say("the configuration can be used");
     }
@@ -150,7 +154,7 @@ async fn serve_until_signal(config: Config, print_ready: bool) -> ExitCode {
             complain(&error.to_string());
             let misconfigured = matches!(
                 error,
-                StartError::UnknownPipeline { .. } | StartError::Tls(_)
+                StartError::UnknownPipeline { .. } | StartError::Tls(_) | StartError::Revoked(_)
             );
             return if misconfigured {
                 ExitCode::from(BAD_CONFIG)

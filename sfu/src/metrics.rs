@@ -45,7 +45,7 @@ pub struct Metrics {
     pub(crate) rtp_lost: IntCounterVec,
     rtp_resent: IntCounterVec,
     rtcp_feedback: IntCounterVec,
-    jitter: Histogram,
+    jitter: HistogramVec,
     rtt: HistogramVec,
     loss: HistogramVec,
     skew: HistogramVec,
@@ -206,9 +206,10 @@ impl Metrics {
                 "Feedback messages.",
                 &["direction", "type"],
             ),
-            jitter: m.histogram(
+            jitter: m.histograms(
                 "rtp_jitter_seconds",
-                "Interarrival jitter of publishers' tracks.",
+                "Interarrival jitter: of publishers' tracks here, and of the picture as viewers report it.",
+                &["protocol"],
                 FAST,
             ),
             rtt: m.histograms(
@@ -369,7 +370,9 @@ impl Metrics {
                 .observe(rtt.as_secs_f64());
         }
         if let Some(jitter) = stats.jitter {
-            self.jitter.observe(jitter.as_secs_f64());
+            self.jitter
+                .with_label_values(&[protocol])
+                .observe(jitter.as_secs_f64());
         }
         if let Some(loss) = stats.loss {
             self.loss

@@ -10,7 +10,6 @@ use reverie_diffusion::device::Placement;
 use reverie_diffusion::folder::Folder;
 use reverie_diffusion::unet::UNet2DCondition;
 use reverie_diffusion::vae::Vae;
-use reverie_diffusion::weights::Missing;
 use serde_json::{Value, json};
 
 use super::Result;
@@ -129,17 +128,17 @@ fn component(
     let path = folder.join("model.safetensors");
     tensors(&path, &[])?;
     match load(&Folder::new(folder)) {
-        Err(Error::Weights { report, .. }) => tensors(&path, &report.missing),
+        Err(Error::Weights { missing, .. }) => tensors(&path, &missing),
         Err(error) => Err(error.into()),
         Ok(()) => Err("a model without tensors was loaded".into()),
     }
 }
 
 /// Writes tensors of 16-bit floats, small and different, as a trained model's are.
-fn tensors(path: &Path, wanted: &[Missing]) -> Result<()> {
+fn tensors(path: &Path, wanted: &[(String, Vec<i64>)]) -> Result<()> {
     let mut header = serde_json::Map::new();
     let mut at = 0;
-    for Missing { key, shape } in wanted {
+    for (key, shape) in wanted {
         let bytes = 2 * shape.iter().product::<i64>();
         header.insert(
             key.clone(),
@@ -152,7 +151,7 @@ fn tensors(path: &Path, wanted: &[Missing]) -> Result<()> {
     file.write_all(&(header.len() as u64).to_le_bytes())?;
     file.write_all(&header)?;
     let mut noise = Noise(1);
-    for Missing { key, shape } in wanted {
+    for (key, shape) in wanted {
         let scale = key.ends_with("weight") && shape.len() == 1;
         let inputs: i64 = shape[1..].iter().product();
         for _ in 0..shape.iter().product::<i64>() {

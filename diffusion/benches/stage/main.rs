@@ -1,7 +1,7 @@
 //! How fast the stream is: frames per second, and where the time goes.
 //!
 //! `make bench-stage` runs it; the variables are DEVICE (cpu, cuda), MODEL (a shape in `shapes/`), STEPS (1 to 4), KIND
-//! (fp32, bf16, fp16), CHANNELS (that share the model), THREADS and SECONDS. Weights are random, sizes are real.
+//! (auto, bf16, fp32), CHANNELS (that share the model), THREADS and SECONDS. Weights are random, sizes are real.
 
 mod folder;
 mod measure;
@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::str::FromStr;
 
-use reverie_diffusion::device::{self, Choice, Placement};
-use tch::Kind;
+use reverie_config::{Device, Half};
+use reverie_diffusion::device::{self, Placement};
 
 /// What to measure.
 struct Wanted {
@@ -40,23 +40,18 @@ fn wanted() -> Result<Wanted> {
     let cores = std::thread::available_parallelism()?.get();
     let threads = number("THREADS", (cores - 1).max(1))?;
     device::set_threads(threads);
-    let choice = Choice::from_str(&text("DEVICE", "cpu"))?;
-    let half = match text("KIND", "auto").as_str() {
-        "auto" => None,
-        "fp32" => Some(Kind::Float),
-        "bf16" => Some(Kind::BFloat16),
-        "fp16" => Some(Kind::Half),
-        other => {
-            return Err(format!("KIND={other} is not known: auto, fp32, bf16 and fp16 are").into());
-        }
-    };
+    let (device, half) = (text("DEVICE", "cpu"), text("KIND", "auto"));
+    let device = Device::from_str(&device)
+        .map_err(|()| format!("DEVICE={device} is not known: cpu and cuda are"))?;
+    let half = Half::from_str(&half)
+        .map_err(|()| format!("KIND={half} is not known: auto, bf16 and fp32 are"))?;
     Ok(Wanted {
         shape: text("MODEL", "tiny"),
         steps: number("STEPS", 1)?,
         channels: number("CHANNELS", 1)?,
         seconds: number("SECONDS", 10.0)?,
         threads,
-        placement: Placement::open(choice, half)?,
+        placement: Placement::open(device, half)?,
     })
 }
 

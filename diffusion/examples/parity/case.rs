@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use reverie_diffusion::params::{
-    Blend, CfgType, ControlNet, Interpolation, LatentFeedback, Params, Place, Processor, Spec,
-};
+use reverie_diffusion::params::{Blend, CfgType, ControlNet, Interpolation, IpAdapter, Params};
+use reverie_diffusion::processors::{self, Spec, latent_feedback};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -49,6 +48,8 @@ pub(crate) struct Case {
     /// Folders and scales.
     #[serde(default)]
     pub(crate) controlnets: Vec<(String, f64)>,
+    /// File and scale.
+    pub(crate) ip_adapter: Option<(String, f64)>,
     /// Share of the former latents in new ones.
     #[serde(default)]
     latent_feedback: f64,
@@ -94,6 +95,11 @@ impl Case {
                     preprocessor: Default::default(),
                 })
                 .collect(),
+            ip_adapter: self.ip_adapter.as_ref().map(|(model_id, scale)| IpAdapter {
+                model_id: model_id.clone(),
+                image: None,
+                scale: *scale,
+            }),
             processors: feedback(self.latent_feedback),
             ..Params::default()
         }
@@ -117,6 +123,7 @@ impl Case {
                         next[&key][i]["conditioning_scale"] = scale.into();
                     }
                 }
+                "ip_adapter" => next[&key]["scale"] = value,
                 "latent_feedback" => {
                     let share = serde_json::from_value(value)?;
                     next["processors"] = serde_json::to_value(feedback(share))?;
@@ -148,14 +155,11 @@ impl Case {
     }
 }
 
-fn feedback(share: f64) -> Vec<Processor> {
-    let settings = LatentFeedback {
+fn feedback(share: f64) -> Vec<Spec> {
+    let settings = latent_feedback::Settings {
         feedback_strength: share,
     };
-    vec![Processor {
-        place: Place::Before,
-        spec: Spec::LatentFeedback(settings),
-    }]
+    vec![Spec::new(processors::Kind::LatentFeedback(settings))]
 }
 
 /// A recording.

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use reverie_diffusion::device::Placement;
 use reverie_diffusion::folder::Folder;
 use reverie_diffusion::guard::guard;
-use reverie_diffusion::stream::{Call, Frame, Models, Progress, Stream};
+use reverie_diffusion::ip_adapter::Picture;
+use reverie_diffusion::stream::{Call, Frame, Models, Parts, Progress, Stream};
 use tch::Tensor;
 
 use super::case::{Case, Recording, relative_error};
@@ -77,8 +78,19 @@ pub(crate) fn compare(models: &Path, recording: &Recording) -> Result<Comparison
         (false, _) => None,
     };
     let nets: Vec<_> = case.controlnets.iter().map(|(name, _)| folder(name)).collect();
-    let (loaded, _) = Models::load(&folder(&case.model), vae.as_ref(), &nets, Placement::CPU)?;
+    let adapters = models.with_file_name("golden").join("ip_adapter");
+    let adapter = case.ip_adapter.as_ref().map(|(file, _)| adapters.join(file));
+    let parts = Parts {
+        vae: vae.as_ref(),
+        controlnets: &nets,
+        ip_adapter: adapter.as_deref(),
+        ..Parts::default()
+    };
+    let (loaded, _) = Models::load(&folder(&case.model), parts, Placement::CPU)?;
     let mut stream = Stream::new(loaded, &case.params())?;
+    if adapter.is_some() {
+        stream.show(Some(&picture(&adapters)?))?;
+    }
     if !case.prime {
         stream.skip_priming();
     }
@@ -92,6 +104,19 @@ pub(crate) fn compare(models: &Path, recording: &Recording) -> Result<Comparison
     }
     comparison.notes = notes(case);
     Ok(comparison)
+}
+
+/// The picture beside the prompt: the first one that the image encoder's recording holds.
+fn picture(adapters: &Path) -> Result<Picture> {
+    let tensors = Tensor::read_safetensors(adapters.join("image_encoder.safetensors"))?;
+    let picture = tensors.iter().find(|(name, _)| name == "0.picture");
+    let (_, bytes) = picture.context("there is no picture 0")?;
+    let (_, height, width) = bytes.size3()?;
+    Ok(Picture {
+        width: width.try_into()?,
+        height: height.try_into()?,
+        rgb: Vec::try_from(bytes.permute([1, 2, 0]).contiguous().view(-1))?,
+    })
 }
 
 fn notes(case: &Case) -> Vec<&'static str> {

@@ -59,14 +59,16 @@ impl Denoiser {
     }
 }
 
-/// Which inputs go together: those of the same picture size. ControlNets' residuals go alone.
+/// Which inputs go together: those of the same picture size, and with an IP-Adapter of the same scale. ControlNets'
+/// residuals go alone.
 fn groups(inputs: &[Result<Input<'_>, Error>]) -> Vec<Vec<usize>> {
-    let mut groups: Vec<(Vec<i64>, Vec<usize>)> = Vec::new();
+    let mut groups = Vec::new();
     for (i, input) in inputs.iter().enumerate() {
         let Ok(input) = input else { continue };
-        let shape = input.x.size()[1..].to_vec();
+        let beside = input.context.image.as_ref().map(|image| image.scale);
+        let shape = (input.x.size()[1..].to_vec(), beside);
         let alone = input.residuals.is_some();
-        let fitting = groups.iter_mut().find(|(other, members)| {
+        let fitting = groups.iter_mut().find(|(other, members): &&mut (_, Vec<usize>)| {
             !alone
                 && *other == shape
                 && members

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::device::Placement;
 use crate::folder::Folder;
-use crate::lora::Loras;
 use crate::params::Params;
-use crate::stream::Models;
-use crate::weights::Report;
+use crate::stream::{Models, Parts, Reports};
 
 /// Where models are, and where they compute.
 #[derive(Clone, Debug)]
@@ -42,7 +40,7 @@ impl Library {
     ///
     /// # Errors
     /// What is missing, broken or not supported, in one line that names the file.
-    pub fn load(&self, params: &Params) -> Result<(Models, Vec<Report>), Error> {
+    pub fn load(&self, params: &Params) -> Result<(Models, Reports), Error> {
         let folder = self.folder("model_id", &params.model_id)?;
         let vae = params
             .vae_id
@@ -59,8 +57,18 @@ impl Library {
             .iter()
             .map(|(name, &scale)| Ok((self.below("lora_dict", name)?, scale)))
             .collect::<Result<_, Error>>()?;
-        let loras = Loras::open(&folder, &files)?;
-        Models::load_with(&folder, vae.as_ref(), &controlnets, &loras, self.placement)
+        let ip_adapter = params
+            .ip_adapter
+            .as_ref()
+            .map(|adapter| self.below("ip_adapter", &adapter.model_id))
+            .transpose()?;
+        let parts = Parts {
+            vae: vae.as_ref(),
+            controlnets: &controlnets,
+            loras: &files,
+            ip_adapter: ip_adapter.as_deref(),
+        };
+        Models::load(&folder, parts, self.placement)
     }
 
     fn folder(&self, key: &str, id: &str) -> Result<Folder, Error> {

@@ -128,6 +128,7 @@ impl Loras {
                 return Err(Error::Weights {
                     path: report.path,
                     reason,
+                    missing: Vec::new(),
                 });
             }
             reports.push(report);

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::blend::Blend;
-use super::processors::Spec;
+use crate::processors::Spec;
 
 /// A ControlNet and what it is shown.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::problem::{Found, Pointer};
-use super::table::{Effect, Field, Form, Kind, Known, PARTS, PLACE, PROCESSORS, WEIGHT};
+use super::table::{Effect, Field, Form, Kind, PARTS, WEIGHT};
+use crate::processors::Spec;
 
 /// Characters of a found value that are repeated in a message.
 const SHOWN: usize = 40;
@@ -44,31 +45,19 @@ pub(super) fn check(kind: &Kind, value: &mut Value, at: &Pointer<'_>, found: &mu
                 check(kind, value, &at, found);
             }
         }
-        (Kind::Object(form), Value::Object(entries)) => object(form, &[], entries, at, found),
+        (Kind::Object(form), Value::Object(entries)) => object(form, entries, at, found),
         (Kind::Blend(kind), Value::Array(parts)) if (1..=PARTS).contains(&parts.len()) => {
             blend(kind, parts, at, found);
         }
         (Kind::Blend(_), Value::Array(_)) => unexpected(kind, value, at, found),
         (Kind::Blend(kind), _) => check(kind, value, at, found),
-        (Kind::Processor | Kind::Placed, Value::Object(_) | Value::String(_)) => {
-            processor(matches!(kind, Kind::Placed), value, at, found);
-        }
+        (Kind::Processor, _) => processor(value, at, found),
         _ => unexpected(kind, value, at, found),
     }
 }
 
-/// Checks the entries of an object against its fields; `beside` are keys that were looked at before.
-fn object(
-    form: &Form,
-    beside: &[&str],
-    entries: &mut Map<String, Value>,
-    at: &Pointer<'_>,
-    found: &mut Found,
-) {
+fn object(form: &Form, entries: &mut Map<String, Value>, at: &Pointer<'_>, found: &mut Found) {
     for (key, value) in &mut *entries {
-        if beside.contains(&key.as_str()) {
-            continue;
-        }
         match form.find(key) {
             Some(field) => check(&field.kind, value, &at.key(key), found),
             None => unknown(form, key, &at.key(key), found),
@@ -159,34 +148,15 @@ fn blend(kind: &Kind, parts: &mut [Value], at: &Pointer<'_>, found: &mut Found) 
     }
 }
 
-fn processor(placed: bool, value: &mut Value, at: &Pointer<'_>, found: &mut Found) {
-    let name = match &*value {
-        Value::String(name) => Some(name.clone()),
-        value => value.get("type").and_then(Value::as_str).map(str::to_owned),
-    };
-    let Some(known) = name.as_deref().and_then(Known::find) else {
-        let names: Vec<_> = PROCESSORS.iter().map(|known| known.name).collect();
-        let got = name.map_or_else(|| "nothing".to_owned(), |name| short(&name.into()));
-        let detail = format!("expected one of {}, got {got}", names.join(", "));
-        let at_type = at.key("type");
-        found.add(if value.is_string() { at } else { &at_type }, detail);
-        return;
-    };
-    let Some(entries) = value.as_object_mut() else {
-        if !known.is_complete() {
-            object(&known.form, &[], &mut Map::new(), at, found);
+fn processor(value: &mut Value, at: &Pointer<'_>, found: &mut Found) {
+    for setting in value.as_object_mut().into_iter().flat_map(Map::values_mut) {
+        if let Some(number) = whole(setting) {
+            *setting = number.into();
         }
-        return;
-    };
-    if placed && let Some(place) = entries.get_mut(PLACE.name) {
-        check(&PLACE.kind, place, &at.key(PLACE.name), found);
     }
-    let beside: &[&str] = if placed {
-        &["type", PLACE.name]
-    } else {
-        &["type"]
-    };
-    object(&known.form, beside, entries, at, found);
+    if let Err(fault) = Spec::parse(value) {
+        found.add_below(at, &fault.pointer, fault.reason);
+    }
 }
 
 fn unexpected(kind: &Kind, value: &Value, at: &Pointer<'_>, found: &mut Found) {

@@ -7,9 +7,9 @@ mod adapters;
 mod blend;
 mod check;
 mod family;
+mod files;
 mod patch;
 mod problem;
-mod processors;
 mod rules;
 mod schema;
 pub mod slider;
@@ -20,14 +20,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::processors::Spec;
+
 pub use adapters::{ControlNet, IpAdapter, Transition};
 pub use blend::Blend;
 pub use family::Family;
-pub use patch::{MAX_BYTES, Plan};
+pub use files::missing;
+pub use patch::Plan;
 pub use problem::{Problem, Problems};
-pub use processors::{
-    Blur, Canny, Feedback, LatentFeedback, Place, Processor, Sharpen, Spec, Texture, Upscale,
-};
 pub use schema::{markdown, schema};
 pub use values::{Acceleration, CfgType, Interpolation};
 
@@ -91,7 +91,7 @@ pub struct Params {
     /// Way to another prompt over some frames. It is under way once: see [`Params::settled`].
     pub transition: Option<Transition>,
     /// Picture processors that need no weights, in order.
-    pub processors: Vec<Processor>,
+    pub processors: Vec<Spec>,
     /// Leave out the model: only processors.
     pub skip_diffusion: bool,
 }

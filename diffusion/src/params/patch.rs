@@ -8,9 +8,6 @@ use super::problem::{Found, Pointer, Problems};
 use super::rules;
 use super::table::{ALL, Effect, Field, Kind};
 
-/// Bytes of a patch that a server need read at most: everything at its longest is less.
-pub const MAX_BYTES: usize = 128 * 1024;
-
 /// What a change of parameters takes; names of fields as `prompt` or `controlnets[0].model_id`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
@@ -47,6 +44,14 @@ impl Params {
     /// # Errors
     /// Everything that is wrong with the result, or with the keys of the patch.
     pub fn merge(&self, patch: &Value) -> Result<Self, Problems> {
+        self.merge_over(&Self::default(), patch)
+    }
+
+    /// As [`Self::merge`], with defaults of one's own.
+    ///
+    /// # Errors
+    /// Likewise.
+    pub fn merge_over(&self, defaults: &Self, patch: &Value) -> Result<Self, Problems> {
         let root = Pointer::Root;
         let mut found = Found::default();
         if !patch.is_object() {
@@ -56,6 +61,12 @@ impl Params {
         check::unknown_nulls(&all, patch, &root, &mut found);
         let mut whole = self.to_json();
         merge(&mut whole, patch);
+        if let (Some(whole), Value::Object(defaults)) = (whole.as_object_mut(), defaults.to_json())
+        {
+            for (key, value) in defaults {
+                whole.entry(key).or_insert(value);
+            }
+        }
         check::check(&all, &mut whole, &root, &mut found);
         found.result()?;
         let params: Self = serde_json::from_value(whole)

@@ -58,12 +58,17 @@ pub(super) struct Found {
 
 impl Found {
     pub(super) fn add(&mut self, at: &Pointer<'_>, detail: impl Into<String>) {
+        self.add_below(at, "", detail);
+    }
+
+    /// At the end of a pointer that begins at a place.
+    pub(super) fn add_below(&mut self, at: &Pointer<'_>, below: &str, detail: impl Into<String>) {
         if self.told.len() == TOLD {
             self.more += 1;
             return;
         }
         self.told.push(Problem {
-            pointer: at.to_string(),
+            pointer: format!("{at}{below}"),
             detail: detail.into(),
         });
     }

@@ -1,7 +1,7 @@
 //! What parameters must hold together.
 
+use super::Params;
 use super::problem::{Found, Pointer, Problems};
-use super::{Params, Spec};
 
 pub(super) fn check(params: &Params) -> Result<(), Problems> {
     let mut found = Found::default();
@@ -36,33 +36,18 @@ fn steps(params: &Params, found: &mut Found) {
 fn processors(params: &Params, found: &mut Found) {
     let root = Pointer::Root;
     let list = root.key("processors");
-    for (index, processor) in params.processors.iter().enumerate() {
-        let at = list.index(index);
-        numbers(&processor.spec, &at, found);
-        if params.skip_diffusion && matches!(processor.spec, Spec::LatentFeedback(_)) {
-            found.add(
-                &at,
-                "latent_feedback has no latent while skip_diffusion is true",
-            );
+    for (index, spec) in params.processors.iter().enumerate() {
+        if params.skip_diffusion && spec.enabled && spec.on_latent() {
+            let detail = "latent_feedback has no latent while skip_diffusion is true";
+            found.add(&list.index(index), detail);
         }
     }
     let list = root.key("controlnets");
     for (index, net) in params.controlnets.iter().enumerate() {
-        let at = list.index(index);
-        let at = at.key("preprocessor");
-        numbers(&net.preprocessor, &at, found);
-        if matches!(net.preprocessor, Spec::LatentFeedback(_)) {
-            found.add(&at, "latent_feedback makes no picture for a ControlNet");
+        if net.preprocessor.on_latent() {
+            let at = list.index(index);
+            let detail = "latent_feedback makes no picture for a ControlNet";
+            found.add(&at.key("preprocessor"), detail);
         }
-    }
-}
-
-fn numbers(spec: &Spec, at: &Pointer<'_>, found: &mut Found) {
-    if let Spec::Canny(canny) = spec
-        && canny.low_threshold > canny.high_threshold
-    {
-        let high = canny.high_threshold;
-        let detail = format!("expected at most high_threshold, which is {high}");
-        found.add(&at.key("low_threshold"), detail);
     }
 }

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use serde_json::{Map, Value, json};
 
 use super::check;
-use super::table::{ALL, Effect, Field, Form, Kind, Known, PARTS, PLACE, PROCESSORS, WEIGHT};
+use super::table::{ALL, Effect, Field, Form, Kind, PARTS, WEIGHT};
+use crate::processors::Spec;
 
 /// Regular expression (ECMA-262) of a path.
 const PATH: &str = r"^[^./\\:\u0000-\u001f\u007f-\u009f][^/\\:\u0000-\u001f\u007f-\u009f]*(/[^./\\:\u0000-\u001f\u007f-\u009f][^/\\:\u0000-\u001f\u007f-\u009f]*)*$";
@@ -17,7 +18,7 @@ pub fn schema() -> Value {
     let mut schema = object(&ALL, json!({}));
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema".into();
     schema["title"] = "Parameters of a pipeline".into();
-    schema["$defs"] = json!({ "processor": processor(false), "placed": processor(true) });
+    schema["$defs"] = json!({ "processor": Spec::schema() });
     schema
 }
 
@@ -88,7 +89,6 @@ fn of(kind: &Kind) -> Value {
         Kind::Object(form) => object(form, json!({})),
         Kind::Blend(kind) => json!({ "anyOf": [of(kind), parts(kind)] }),
         Kind::Processor => json!({ "$ref": "#/$defs/processor" }),
-        Kind::Placed => json!({ "$ref": "#/$defs/placed" }),
     }
 }
 
@@ -111,51 +111,49 @@ fn parts(kind: &Kind) -> Value {
     })
 }
 
-fn processor(placed: bool) -> Value {
-    let complete: Vec<_> = PROCESSORS
-        .iter()
-        .filter(|known| known.is_complete())
-        .map(|known| known.name)
-        .collect();
-    let mut forms = vec![json!({ "enum": complete })];
-    for known in PROCESSORS {
-        let mut schema = object(&known.form, json!({ "type": known.name }));
-        schema["description"] = known.about.into();
-        schema["properties"]["type"] = json!({ "const": known.name });
-        if placed {
-            schema["properties"][PLACE.name] = property(&PLACE, Some(&"before".into()));
-        }
-        if let Some(required) = schema["required"].as_array_mut() {
-            required.insert(0, "type".into());
-        }
-        forms.push(schema);
-    }
-    json!({ "anyOf": forms })
-}
-
 /// All parameters as a Markdown table, and the picture processors as another.
 #[must_use]
 pub fn markdown() -> String {
     let mut text =
         String::from("| parameter | accepts | default | change | |\n|---|---|---|---|---|\n");
     rows(&mut text, &ALL, json!({}), "");
-    text.push_str("\n| processor | number | accepts | default | |\n|---|---|---|---|---|\n");
-    for known in PROCESSORS {
-        let Known { name, about, form } = known;
-        let _ = writeln!(text, "| `{name}` | | | | {about} |");
-        let defaults = defaults(form, json!({ "type": name }));
-        for field in form.fields {
-            let default = default_of(field, &defaults);
-            let _ = writeln!(
-                text,
-                "| | `{}` | {} | {default} | {} |",
-                field.name,
-                field.kind.expected(),
-                field.about
-            );
-        }
+    text.push_str("\n| processor | setting | accepts | default |\n|---|---|---|---|\n");
+    let schema = Spec::schema();
+    for form in schema["oneOf"].as_array().into_iter().flatten() {
+        settings(&mut text, &form["properties"]);
     }
     text
+}
+
+/// The rows of one processor; the settings that all have are told in words.
+fn settings(text: &mut String, properties: &Value) {
+    let Some(name) = properties["type"]["const"].as_str() else {
+        return;
+    };
+    let mut first = format!("`{name}`");
+    let own = |key: &&String| !["type", "place", "enabled"].contains(&key.as_str());
+    let all = properties.as_object();
+    for key in all.into_iter().flat_map(Map::keys).filter(own) {
+        let setting = &properties[key];
+        let accepts = match (&setting["enum"], &setting["minimum"]) {
+            (Value::Array(words), _) => {
+                let words: Vec<_> = words.iter().filter_map(Value::as_str).collect();
+                format!("one of {}", words.join(", "))
+            }
+            (_, Value::Null) => setting["type"].as_str().unwrap_or_default().to_owned(),
+            (_, min) => format!(
+                "{} from {min} to {}",
+                setting["type"].as_str().unwrap_or_default(),
+                setting["maximum"]
+            ),
+        };
+        let default = &setting["default"];
+        let _ = writeln!(text, "| {first} | `{key}` | {accepts} | `{default}` |");
+        first.clear();
+    }
+    if !first.is_empty() {
+        let _ = writeln!(text, "| {first} | | | |");
+    }
 }
 
 fn rows(text: &mut String, form: &Form, least: Value, before: &str) {

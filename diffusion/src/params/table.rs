@@ -2,13 +2,9 @@
 //!
 //! The check, the plan of a change, the JSON Schema and the table in the documentation are made from it.
 
-mod processors;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-
-pub(super) use processors::{Known, PLACE, PROCESSORS};
 
 use super::{ControlNet, IpAdapter, Params, Transition};
 use Kind::{Blend, Choice, Flag, Integer, List, Map, Number, Object, Optional, Path, Steps, Text};
@@ -71,10 +67,8 @@ pub(super) enum Kind {
     Object(&'static Form),
     /// One, or several with weights.
     Blend(&'static Self),
-    /// A picture processor.
+    /// A [`crate::processors::Spec`].
     Processor,
-    /// A picture processor and its place.
-    Placed,
 }
 
 fn fill<T: Serialize + DeserializeOwned>(value: Value) -> Option<Value> {
@@ -251,7 +245,7 @@ static FIELDS: &[Field] = &[
     ),
     hot(
         "processors",
-        List(0, 8, &Kind::Placed),
+        List(0, 8, &Kind::Processor),
         "Picture processors that need no weights, in order.",
     ),
     reload(
@@ -337,9 +331,7 @@ impl Kind {
                 "{} or [[value, weight], ...] with 1 to {PARTS} of them",
                 kind.expected()
             ),
-            Self::Processor | Self::Placed => {
-                "a processor: an object with \"type\", or a name".to_owned()
-            }
+            Self::Processor => "a processor: its type, or an object with `type`".to_owned(),
         }
     }
 

@@ -157,6 +157,13 @@ impl Spec {
     }
 }
 
+impl Default for Spec {
+    /// The picture as it is.
+    fn default() -> Self {
+        Self::new(Kind::Passthrough(super::plain::Passthrough::default()))
+    }
+}
+
 impl<'de> Deserialize<'de> for Spec {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::parse(&Value::deserialize(deserializer)?).map_err(de::Error::custom)

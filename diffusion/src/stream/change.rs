@@ -12,6 +12,7 @@ use super::told::{Script, Told};
 use super::transition::Transition;
 use crate::Error;
 use crate::params::Params;
+use crate::unet::ImageContext;
 
 /// The prompts in force.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(super) struct Text {
     pub(super) positive: Embeddings,
     pub(super) negative: Embeddings,
     pub(super) transition: Option<Transition>,
+    /// Tokens (1,T,D) of the picture that an IP-Adapter shows; without it the camera's are taken.
+    pub(super) picture: Option<Tensor>,
 }
 
 /// What the networks are told.
@@ -49,13 +52,14 @@ pub(super) fn guidance(params: &Params) -> Guidance {
     Guidance::new(params.guidance(), params.guidance_scale, params.delta)
 }
 
+/// The weight of the IP-Adapter's picture; 0 is off.
+pub(super) fn picture_scale(params: &Params) -> f64 {
+    params.ip_adapter.as_ref().map_or(0.0, |adapter| adapter.scale)
+}
+
 /// The share of the former latents in new ones.
 pub(super) fn latent_feedback(params: &Params) -> f64 {
-    let share = |processor: &crate::params::Processor| match &processor.spec {
-        crate::params::Spec::LatentFeedback(settings) => settings.feedback_strength,
-        _ => 0.0,
-    };
-    1.0 - params.processors.iter().map(|p| 1.0 - share(p)).product::<f64>()
+    crate::processors::latent_feedback::strength(&params.processors)
 }
 
 fn prompt_method(params: &Params) -> Method {
@@ -66,17 +70,25 @@ fn prompt_method(params: &Params) -> Method {
 }
 
 impl Networks {
-    pub(super) fn new(models: &Models, params: &Params, script: &Script<'_>) -> Self {
+    /// `tokens` are as [`Text::picture`].
+    pub(super) fn new(
+        models: &Models,
+        params: &Params,
+        script: &Script<'_>,
+        tokens: Option<&Tensor>,
+    ) -> Self {
         let unet = &models.unet;
         let nets = models.controlnets.iter().zip(&params.controlnets);
+        let mut told = Told::new(
+            script,
+            |timesteps, added| unet.time(timesteps, added),
+            |embeddings| unet.context(embeddings),
+        );
+        told.context.image = tokens.and_then(|tokens| picture(models, params, script, tokens));
         Self {
             timesteps: script.timesteps.iter().map(Tensor::shallow_clone).collect(),
             embeddings: script.embeddings(),
-            unet: Told::new(
-                script,
-                |timesteps, added| unet.time(timesteps, added),
-                |embeddings| unet.context(embeddings),
-            ),
+            unet: told,
             controlnets: nets
                 .map(|(net, wanted)| {
                     let told = || {
@@ -91,15 +103,17 @@ impl Networks {
                 .collect(),
         }
     }
+}
 
-    /// True if the same ControlNets are on.
-    fn serves(&self, params: &Params) -> bool {
-        let on = params
-            .controlnets
-            .iter()
-            .map(|net| net.conditioning_scale != 0.0);
-        self.controlnets.iter().map(Option::is_some).eq(on)
-    }
+/// What the UNet is shown of a picture's tokens beside the prompt, if it is wanted.
+pub(super) fn picture(
+    models: &Models,
+    params: &Params,
+    script: &Script<'_>,
+    tokens: &Tensor,
+) -> Option<ImageContext> {
+    let adapter = models.ip_adapter.as_ref()?;
+    script.picture(adapter, tokens, picture_scale(params))
 }
 
 impl Text {
@@ -110,6 +124,7 @@ impl Text {
             positive: prompts.encode(&models.encoder, &params.prompt, method)?,
             negative: prompts.one(&models.encoder, &params.negative_prompt)?,
             transition: None,
+            picture: None,
             prompts,
         };
         text.transition = text.toward(models, params, None)?;
@@ -167,7 +182,6 @@ pub(super) struct Now<'a> {
     pub(super) shape: Shape,
     pub(super) guidance: Guidance,
     pub(super) tables: &'a Tables,
-    pub(super) networks: &'a Networks,
 }
 
 impl Change {
@@ -193,7 +207,7 @@ impl Change {
             || positive.is_some()
             || negative.is_some() && negatives > 0
             || negatives != now.guidance.negatives(now.shape.call())
-            || !now.networks.serves(next);
+            || switches(next) != switches(now.params);
         let networks = retell.then(|| {
             let script = shape.script(
                 tables.as_ref().unwrap_or(now.tables),
@@ -201,7 +215,7 @@ impl Change {
                 positive.as_ref().unwrap_or(&text.positive),
                 negative.as_ref().unwrap_or(&text.negative),
             );
-            Networks::new(models, next, &script)
+            Networks::new(models, next, &script, text.picture.as_ref())
         });
         Ok(Self {
             shape,
@@ -214,6 +228,14 @@ impl Change {
             networks,
         })
     }
+}
+
+/// Which of the networks beside the UNet are on.
+fn switches(params: &Params) -> Vec<bool> {
+    let nets = params.controlnets.iter().map(|net| net.conditioning_scale);
+    nets.chain([picture_scale(params)])
+        .map(|scale| scale != 0.0)
+        .collect()
 }
 
 fn steps(params: &Params) -> impl PartialEq + '_ {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use tch::{Kind, Tensor};
 
-use super::change::{self, Networks};
+use super::change;
 use super::models::Models;
 use super::{Picture, Stream};
 use crate::Error;
@@ -191,10 +191,7 @@ impl<M: Borrow<Models>> Stream<M> {
             self.text.transition = None;
             return;
         };
-        let models = self.models.borrow();
-        let (shape, guidance) = (self.shape, self.guidance);
-        let script = shape.script(&self.tables, guidance, &positive, &self.text.negative);
-        self.networks = Networks::new(models, &self.params, &script);
+        self.networks = self.tell(&positive, self.text.picture.as_ref());
         self.text.positive = positive;
     }
 
@@ -209,12 +206,27 @@ impl<M: Borrow<Models>> Stream<M> {
         let controls = (0..models.controlnets.len())
             .map(|i| frame.controls.get(i).map_or_else(|| image.shallow_clone(), ready))
             .collect();
+        self.see(&image);
         let mut rounds = 1;
         if !self.primed {
             self.state.clear();
             rounds += self.delay();
         }
         Ok(self.call(x_t, controls, rounds))
+    }
+
+    /// Without a picture of its own the IP-Adapter shows the frame (fb,3,H,W) in [0,1].
+    fn see(&mut self, image: &Tensor) {
+        let models = self.models.borrow();
+        let (Some(adapter), None) = (&models.ip_adapter, &self.text.picture) else {
+            return;
+        };
+        if change::picture_scale(&self.params) != 0.0 {
+            let tokens = adapter.encode_tensor(image);
+            let script = self.script(&self.text.positive);
+            let image = change::picture(models, &self.params, &script, &tokens);
+            self.networks.unet.context.image = image;
+        }
     }
 
     /// Latents with a share of those that came out last.

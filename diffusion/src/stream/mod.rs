@@ -29,17 +29,20 @@ use std::sync::atomic::AtomicBool;
 use tch::Tensor;
 
 pub use frame::{Call, Frame, Input, Output, Progress};
-pub use models::Models;
+pub use models::{Models, Parts, Reports};
 pub use picture::Picture;
 
 use crate::Error;
 use crate::guard::guard;
+use crate::ip_adapter;
 use crate::params::Params;
 use batch::{State, Tables};
 use change::{Change, Networks, Now, Text};
 use filter::{SimilarImageFilter, Uniforms};
 use guidance::Guidance;
+use prompt::Embeddings;
 use shape::Shape;
+use told::Script;
 
 /// A stream of pictures through `models`, which it owns or shares with others on its thread.
 #[derive(Debug)]
@@ -85,7 +88,7 @@ impl<M: Borrow<Models>> Stream<M> {
         the.check(&text.positive)?;
         let script = shape.script(&tables, guidance, &text.positive, &text.negative);
         Ok(Self {
-            networks: Networks::new(the, params, &script),
+            networks: Networks::new(the, params, &script, None),
             state: State::new(noise, shape.call()),
             params: params.clone().settled(),
             filter: filter(params),
@@ -130,7 +133,7 @@ impl<M: Borrow<Models>> Stream<M> {
 
     /// The prompt in force, as the models take it; in a transition it changes with every frame.
     #[must_use]
-    pub fn embeddings(&self) -> &prompt::Embeddings {
+    pub fn embeddings(&self) -> &Embeddings {
         &self.text.positive
     }
 
@@ -162,12 +165,41 @@ impl<M: Borrow<Models>> Stream<M> {
             shape: self.shape,
             guidance: self.guidance,
             tables: &self.tables,
-            networks: &self.networks,
         };
         let models = self.models.borrow();
         let change = guard(|| Change::plan(models, &now, &mut self.text, params))?;
         self.commit(change, params);
         Ok(())
+    }
+
+    /// The picture that the IP-Adapter shows beside the prompt, from the next frame on; without one it is the camera's.
+    ///
+    /// # Errors
+    /// [`Error::Parameter`] when no IP-Adapter is loaded, [`Error::Torch`] when memory does not suffice.
+    pub fn show(&mut self, picture: Option<&ip_adapter::Picture>) -> Result<(), Error> {
+        let models = self.models.borrow();
+        let adapter = models.ip_adapter.as_ref();
+        let adapter = adapter.ok_or_else(|| Error::Parameter("no ip_adapter is loaded".to_owned()))?;
+        let (tokens, networks) = guard(|| {
+            let tokens = picture.map(|picture| adapter.encode(picture));
+            let networks = self.tell(&self.text.positive, tokens.as_ref());
+            Ok((tokens, networks))
+        })?;
+        self.text.picture = tokens;
+        self.networks = networks;
+        self.unskipped = self.shape.layout.steps;
+        Ok(())
+    }
+
+    /// What the networks are told with this prompt and this picture beside it.
+    fn tell(&self, positive: &Embeddings, picture: Option<&Tensor>) -> Networks {
+        let script = self.script(positive);
+        Networks::new(self.models.borrow(), &self.params, &script, picture)
+    }
+
+    fn script<'a>(&'a self, positive: &'a Embeddings) -> Script<'a> {
+        let negative = &self.text.negative;
+        self.shape.script(&self.tables, self.guidance, positive, negative)
     }
 
     fn commit(&mut self, change: Change, params: &Params) {
@@ -186,6 +218,9 @@ impl<M: Borrow<Models>> Stream<M> {
             } else {
                 self.state.noise = noise;
             }
+        }
+        if let Some(image) = &mut self.networks.unet.context.image {
+            image.scale = change::picture_scale(params);
         }
         if params.seed != self.params.seed {
             self.uniforms = uniforms(params);

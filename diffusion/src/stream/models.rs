@@ -1,5 +1,7 @@
 //! The networks that a stream runs.
 
+use std::path::{Path, PathBuf};
+
 use tch::Tensor;
 
 use super::prompt::{Embeddings, Encoder};
@@ -7,7 +9,8 @@ use crate::Error;
 use crate::controlnet::ControlNet;
 use crate::device::Placement;
 use crate::folder::Folder;
-use crate::lora::{Component, Loras};
+use crate::ip_adapter::IpAdapter;
+use crate::lora::{self, Component, Loras};
 use crate::scheduler::Schedule;
 use crate::unet::UNet2DCondition;
 use crate::vae::Vae;
@@ -26,65 +29,83 @@ pub struct Models {
     pub schedule: Schedule,
     /// In the order of [`crate::params::Params::controlnets`].
     pub controlnets: Vec<ControlNet>,
+    /// A picture beside the prompt.
+    pub ip_adapter: Option<IpAdapter>,
     /// Device and precision of all of them.
     pub placement: Placement,
 }
 
+/// What is loaded beside a model folder.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parts<'a> {
+    /// In place of the model's own autoencoder.
+    pub vae: Option<&'a Folder>,
+    /// In the order of [`crate::params::Params::controlnets`].
+    pub controlnets: &'a [Folder],
+    /// Files and scales.
+    pub loras: &'a [(PathBuf, f64)],
+    /// File or folder of an IP-Adapter.
+    pub ip_adapter: Option<&'a Path>,
+}
+
+/// What became of the tensors of all files.
+#[derive(Debug, Default)]
+pub struct Reports {
+    /// Of every network.
+    pub weights: Vec<Report>,
+    /// Of every LoRA.
+    pub loras: Vec<lora::Report>,
+}
+
 impl Models {
-    /// Loads a model folder; `vae` takes the place of its own autoencoder.
+    /// Loads a model folder and `parts` beside it.
     ///
     /// # Errors
-    /// When a file is missing or broken, or asks for what is not supported.
+    /// When a file is missing or broken, asks for what is not supported, or does not fit the others.
     pub fn load(
         folder: &Folder,
-        vae: Option<&Folder>,
-        controlnets: &[Folder],
+        parts: Parts<'_>,
         placement: Placement,
-    ) -> Result<(Self, Vec<Report>), Error> {
-        let loras = Loras::open(folder, &[])?;
-        Self::load_with(folder, vae, controlnets, &loras, placement)
-    }
-
-    /// As [`Models::load`], with `loras` added to the weights.
-    ///
-    /// # Errors
-    /// As [`Models::load`].
-    pub fn load_with(
-        folder: &Folder,
-        vae: Option<&Folder>,
-        controlnets: &[Folder],
-        loras: &Loras,
-        placement: Placement,
-    ) -> Result<(Self, Vec<Report>), Error> {
+    ) -> Result<(Self, Reports), Error> {
+        let loras = (!parts.loras.is_empty())
+            .then(|| Loras::open(folder, parts.loras))
+            .transpose()?;
+        let adapter = |component| loras.as_ref().and_then(|loras| loras.adapter(component));
+        let mut weights = Vec::new();
         let schedule = Schedule::load(&folder.sub("scheduler"))?;
+        let unet = folder.sub("unet");
+        let unet = UNet2DCondition::load(&unet, placement, adapter(Component::Unet))?;
+        let unet = noted(&mut weights, unet);
         let own = folder.sub("vae");
-        let (unet, report) = UNet2DCondition::load(
-            &folder.sub("unet"),
-            placement,
-            loras.adapter(Component::Unet),
-        )?;
-        let mut reports = vec![report];
-        let (vae, report) = Vae::load(vae.unwrap_or(&own), placement)?;
-        reports.push(report);
-        let changes =
-            [Component::TextEncoder, Component::TextEncoder2].map(|part| loras.adapter(part));
-        let (encoder, texts) = Encoder::load(folder, placement, changes)?;
-        reports.extend(texts);
-        let mut nets = Vec::with_capacity(controlnets.len());
-        for folder in controlnets {
-            let (net, report) = ControlNet::load(folder, placement)?;
-            nets.push(net);
-            reports.push(report);
+        let vae = Vae::load(parts.vae.unwrap_or(&own), placement)?;
+        let vae = noted(&mut weights, vae);
+        let texts = [Component::TextEncoder, Component::TextEncoder2].map(adapter);
+        let (encoder, reports) = Encoder::load(folder, placement, texts)?;
+        weights.extend(reports);
+        let mut controlnets = Vec::with_capacity(parts.controlnets.len());
+        for folder in parts.controlnets {
+            let net = ControlNet::load(folder, placement)?;
+            controlnets.push(noted(&mut weights, net));
         }
+        let ip_adapter = match parts.ip_adapter {
+            Some(path) => {
+                let (adapter, reports) = IpAdapter::load(path, &unet, placement)?;
+                weights.extend(reports);
+                Some(adapter)
+            }
+            None => None,
+        };
         let models = Self {
             unet,
             vae,
             encoder,
             schedule,
-            controlnets: nets,
+            controlnets,
+            ip_adapter,
             placement,
         };
-        Ok((models, reports))
+        let loras = loras.map_or_else(Vec::new, |loras| loras.reports().to_vec());
+        Ok((models, Reports { weights, loras }))
     }
 
     /// Refuses text encoders of another model than the UNet.
@@ -108,4 +129,9 @@ impl Models {
         }
         Ok(())
     }
+}
+
+fn noted<T>(reports: &mut Vec<Report>, (network, report): (T, Report)) -> T {
+    reports.push(report);
+    network
 }

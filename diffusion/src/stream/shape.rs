@@ -52,6 +52,11 @@ impl Shape {
                 models.controlnets.len()
             )));
         }
+        if params.ip_adapter.is_some() && models.ip_adapter.is_none() {
+            return Err(Error::Parameter(
+                "an ip_adapter is asked for and none is loaded".to_owned(),
+            ));
+        }
         Ok(Self {
             layout: Layout {
                 steps: steps as i64,

@@ -3,7 +3,8 @@
 use tch::Tensor;
 
 use super::prompt::Embeddings;
-use crate::unet::{Added, Context, Time};
+use crate::ip_adapter::IpAdapter;
+use crate::unet::{Added, Context, ImageContext, Time};
 
 /// The rows of one call of a network.
 #[derive(Debug)]
@@ -50,6 +51,19 @@ impl Script<'_> {
         let negative = self.negative.tokens.repeat([self.negatives, 1, 1]);
         let positive = self.positive.tokens.repeat([self.positives, 1, 1]);
         Tensor::cat(&[negative, positive], 0)
+    }
+
+    /// Tokens (n,T,D) of a picture, or of one for each frame, as an IP-Adapter adds them at `scale`; negative rows see
+    /// none.
+    pub(super) fn picture(
+        &self,
+        adapter: &IpAdapter,
+        tokens: &Tensor,
+        scale: f64,
+    ) -> Option<ImageContext> {
+        let negative = adapter.nothing().repeat([self.negatives, 1, 1]);
+        let positive = tokens.repeat([self.positives / tokens.size()[0], 1, 1]);
+        adapter.context(&Tensor::cat(&[negative, positive], 0), scale)
     }
 
     /// Keys and values are computed for one row of each prompt and repeated.

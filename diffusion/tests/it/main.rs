@@ -9,5 +9,6 @@ mod adapters;
 mod golden;
 mod hub;
 mod modules;
+mod stage;
 mod stream;
 mod weights;

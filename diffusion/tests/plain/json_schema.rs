@@ -43,6 +43,11 @@ fn follows(root: &Value, schema: &Value, keyword: &str, wanted: &Value, value: &
             .expect("a list")
             .iter()
             .any(|schema| accepts(root, schema, value)),
+        "oneOf" => {
+            let all = wanted.as_array().expect("a list");
+            let fits = all.iter().filter(|schema| accepts(root, schema, value));
+            fits.count() == 1
+        }
         "minimum" => bound(|got, min| got >= min),
         "exclusiveMinimum" => bound(|got, min| got > min),
         "maximum" => bound(|got, max| got <= max),

@@ -1,8 +1,7 @@
 //! Parameters: defaults, what is refused and how it is said, what a change takes.
 
-use reverie_diffusion::params::{
-    self, Blend, CfgType, Family, Interpolation, Params, Place, Problems, Spec,
-};
+use reverie_diffusion::params::{self, Blend, CfgType, Family, Interpolation, Params, Problems};
+use reverie_diffusion::processors::{Kind, Place};
 use serde_json::{Value, json};
 
 fn merged(patch: Value) -> Params {
@@ -131,7 +130,10 @@ fn every_problem_is_told_at_once_with_its_place_and_what_is_accepted() {
                 "/num_inference_steps",
                 "expected a whole number from 1 to 50, got 51"
             ),
-            ("/processors/0/radius", "is no parameter"),
+            (
+                "/processors/0/radius",
+                "unknown field; there are blur_intensity, kernel_size, type, place, enabled"
+            ),
             ("/prompt/1", "expected [value, weight], got a list of 1"),
             (
                 "/width",
@@ -246,36 +248,20 @@ fn lists_and_texts_have_limits() {
 }
 
 #[test]
-fn everything_at_its_longest_fits_into_the_largest_body() {
-    let prompts = vec![json!(["ä".repeat(2000), 1000]); 8];
-    let text = json!({ "prompt": prompts, "negative_prompt": "ä".repeat(2000), "transition": { "target": prompts, "num_steps": 1000 } });
-    merged(text.clone());
-    assert!(text.to_string().len() < params::MAX_BYTES);
-}
-
-#[test]
 fn a_processor_is_an_object_or_a_name() {
-    let params = merged(
-        json!({ "processors": ["canny", { "type": "blur", "blur_intensity": 3, "place": "after" }] }),
-    );
-    let told: Vec<_> = params
-        .processors
-        .iter()
-        .map(|p| (p.place, &p.spec))
-        .collect();
+    let params = merged(json!({
+        "processors": ["canny", { "type": "blur", "blur_intensity": 3.0, "kernel_size": 9.0, "place": "after" }],
+    }));
+    let [canny, blur] = &params.processors[..] else {
+        panic!("{:?}", params.processors);
+    };
     assert!(
-        matches!(told[0], (Place::Before, Spec::Canny(c)) if (c.low_threshold, c.high_threshold) == (100.0, 200.0))
+        matches!(&canny.kind, Kind::Canny(c) if (c.low_threshold, c.high_threshold) == (100, 200))
     );
-    assert!(matches!(told[1], (Place::After, Spec::Blur(b)) if b.blur_intensity == 3.0));
-    assert_eq!(
-        params.to_json()["processors"],
-        json!([
-            { "place": "before", "type": "canny", "low_threshold": 100.0, "high_threshold": 200.0 },
-            { "place": "after", "type": "blur", "blur_intensity": 3.0 },
-        ])
-    );
+    assert!(matches!(&blur.kind, Kind::Blur(b) if (b.blur_intensity, b.kernel_size) == (3.0, 9)));
+    assert_eq!((canny.place, blur.place), (Place::Before, Place::After));
     for (wrong, at) in [
-        (json!("cany"), "/processors/0"),
+        (json!("cany"), "/processors/0/type"),
         (json!("texture"), "/processors/0/image"),
         (json!({}), "/processors/0/type"),
         (
@@ -299,6 +285,8 @@ fn a_processor_is_an_object_or_a_name() {
         pointers(&refused(json!({ "controlnets": nets }))),
         ["/controlnets/0/preprocessor"]
     );
+    let alone = json!({ "skip_diffusion": true, "processors": ["blur", "latent_feedback"] });
+    assert_eq!(pointers(&refused(alone)), ["/processors/1"]);
 }
 
 #[test]
@@ -381,6 +369,56 @@ fn a_transition_is_under_way_once_and_its_target_is_the_prompt_then() {
         (Blend::One("winter".to_owned()), None)
     );
     assert_eq!(settled.clone().settled(), settled);
+}
+
+#[test]
+fn null_brings_back_the_defaults_that_are_given() {
+    let own = merged(json!({ "model_id": "own/model", "seed": 5 }));
+    let params = own
+        .merge(&json!({ "seed": 6, "model_id": "other" }))
+        .expect("a good patch");
+    let back = params.merge_over(&own, &json!({ "seed": null, "model_id": null }));
+    assert_eq!(back, Ok(own));
+}
+
+#[test]
+fn what_is_not_in_the_directory_of_models_is_named() {
+    let models = tempfile::tempdir().expect("a folder");
+    for folder in ["owner/name", "net"] {
+        std::fs::create_dir_all(models.path().join(folder)).expect("a folder");
+    }
+    std::fs::write(models.path().join("lora.safetensors"), "").expect("a file");
+    let here = merged(json!({
+        "model_id": "owner/name",
+        "lora_dict": { "lora.safetensors": 1 },
+        "controlnets": [{ "model_id": "net" }],
+    }));
+    assert_eq!(params::missing(models.path(), &here), []);
+    let away = merged(json!({
+        "model_id": "owner/other",
+        "vae_id": "taesd",
+        "lora_dict": { "lora.safetensors": 1, "a/b": 1 },
+        "controlnets": [{ "model_id": "net" }, { "model_id": "depth" }],
+        "ip_adapter": { "model_id": "ip", "image": "face.png" },
+    }));
+    let problems = params::missing(models.path(), &away);
+    let pointers: Vec<_> = problems.iter().map(|p| p.pointer.as_str()).collect();
+    assert_eq!(
+        pointers,
+        [
+            "/model_id",
+            "/vae_id",
+            "/lora_dict/a~1b",
+            "/controlnets/1/model_id",
+            "/ip_adapter/model_id",
+            "/ip_adapter/image",
+        ]
+    );
+    assert!(
+        problems[0].detail.contains("owner/other is not in"),
+        "{:?}",
+        problems[0]
+    );
 }
 
 #[test]

@@ -9,11 +9,13 @@ use serde_json::{Map, Value, json};
 use crate::json_schema::accepts;
 
 /// What cross rules say, which no schema can.
-const RULES: [&str; 4] = [
+const RULES: [&str; 6] = [
     "num_inference_steps, which",
     "the one before",
-    "high_threshold",
     "latent_feedback",
+    "must not be above",
+    "must be odd",
+    "must be the name of a PNG file",
 ];
 
 fn names() -> Vec<String> {

@@ -14,6 +14,7 @@ mod network;
 mod pages;
 mod publishers;
 mod restarting;
+mod secrets;
 mod shards;
 mod stages;
 mod stopping;

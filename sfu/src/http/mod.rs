@@ -32,7 +32,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub(crate) use serve::serve;
 
-use crate::auth::{Auth, Need};
+use crate::auth::{Auth, Need, Revoked};
 use crate::channel::{Channels, Shared};
 use crate::session::Protocol;
 use extract::{PathOf, is_trusted};
@@ -45,7 +45,7 @@ use signalling::SessionPath;
 pub(crate) struct App {
     pub(crate) shared: Arc<Shared>,
     pub(crate) channels: Channels,
-    auth: Arc<Auth>,
+    pub(crate) auth: Arc<Auth>,
     event_streams: Arc<Semaphore>,
     next_shard: Arc<AtomicUsize>,
     limits: Arc<Limits>,
@@ -54,12 +54,16 @@ pub(crate) struct App {
 
 impl App {
     /// `stopping` turns true when the server takes no new sessions and ends its event streams.
-    pub(crate) fn new(channels: Channels, stopping: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        channels: Channels,
+        revoked: Revoked,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let shared = channels.shared.clone();
         let event_streams = Arc::new(Semaphore::new(shared.config.http.max_event_streams));
         let limits = Arc::new(Limits::new(&shared.config.http));
         Self {
-            auth: Arc::new(Auth::new(&shared.config.auth)),
+            auth: Arc::new(Auth::new(&shared.config.auth, revoked)),
             shared,
             channels,
             event_streams,

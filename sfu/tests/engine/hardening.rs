@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reverie_sfu::engine::packet::StyledUnit;
-use reverie_sfu::engine::{Bus, CloseReason, Command, Event, Input, Urgency};
+use reverie_sfu::engine::{Bus, CloseReason, Command, Event, Urgency};
 
-use crate::net::{self, Net, STREAM};
+use crate::net::{Net, STREAM};
 use crate::{Camera, assert_continuous, tags};
 
 /// Takes everything that one shard told the others to another one.
@@ -80,9 +80,7 @@ fn a_joiner_during_a_cut_that_is_taken_back_gets_the_camera() {
     let mut net = Net::new();
     let mut camera = Camera::new(&mut net);
     net.viewer();
-    for i in 0..20 {
-        camera.shoot(&mut net, i == 0);
-    }
+    camera.roll(&mut net, 20);
     net.command(Command::Cut(STREAM));
     camera.shoot(&mut net, false);
     let late = net.viewer();
@@ -97,9 +95,7 @@ fn a_keyframe_inside_a_cut_that_is_taken_back_leaves_no_hole() {
     let mut net = Net::new();
     let mut camera = Camera::new(&mut net);
     let viewer = net.viewer();
-    for i in 0..5 {
-        camera.shoot(&mut net, i == 0);
-    }
+    camera.roll(&mut net, 5);
     net.command(Command::Cut(STREAM));
     camera.shoot(&mut net, false);
     camera.shoot(&mut net, true);
@@ -115,9 +111,7 @@ fn a_forged_address_does_not_take_a_publishers_datagrams() {
     let mut net = Net::new();
     let mut camera = Camera::new(&mut net);
     let viewer = net.viewer();
-    for i in 0..20 {
-        camera.shoot(&mut net, i == 0);
-    }
+    camera.roll(&mut net, 20);
     // A viewer's own binding request, from the publisher's address: once intact, once with its integrity broken.
     let (publisher, own) = (net.address(0), net.address(viewer));
     let mut requests: Vec<Vec<u8>> = Vec::new();
@@ -140,15 +134,7 @@ fn a_forged_address_does_not_take_a_publishers_datagrams() {
     broken[at] ^= 0xff;
     let before = tags(&net, viewer).len();
     for bytes in [&broken, &intact] {
-        let destination = net::SERVER.parse().expect("address");
-        net.engine.handle(
-            net.now,
-            Input::Datagram {
-                source: publisher,
-                destination,
-                bytes,
-            },
-        );
+        net.inject(publisher, bytes);
         for _ in 0..5 {
             camera.shoot(&mut net, false);
         }
@@ -253,26 +239,12 @@ fn a_check_that_only_names_a_session_is_a_stray() {
     let stranger = "192.0.2.9:4000".parse().expect("address");
     let forged = crate::fuzzing::check(0, "abcd", &[]);
     let before = net.engine.counts.stray;
-    net.engine.handle(
-        net.now,
-        Input::Datagram {
-            source: stranger,
-            destination: net::SERVER.parse().expect("address"),
-            bytes: &forged,
-        },
-    );
+    net.inject(stranger, &forged);
     assert_eq!(net.engine.counts.stray, before + 1);
     net.clients[camera.client].cut_off = true;
     for _ in 0..60 {
         net.run(Duration::from_millis(100));
-        net.engine.handle(
-            net.now,
-            Input::Datagram {
-                source: stranger,
-                destination: net::SERVER.parse().expect("address"),
-                bytes: &forged,
-            },
-        );
+        net.inject(stranger, &forged);
     }
     assert!(
         net.events
@@ -289,9 +261,7 @@ fn a_publisher_that_begins_another_time_line_is_seen_again() {
         let mut net = Net::new();
         let mut camera = Camera::new(&mut net);
         let viewer = net.viewer();
-        for i in 0..5 {
-            camera.shoot(&mut net, i == 0);
-        }
+        camera.roll(&mut net, 5);
         camera.timestamp = camera.timestamp.wrapping_add(jump);
         for i in 0..5 {
             camera.shoot(&mut net, i == 2);
@@ -307,9 +277,7 @@ fn a_forged_stream_does_not_take_the_place_of_the_picture() {
     let mut net = Net::new();
     let mut camera = Camera::new(&mut net);
     let viewer = net.viewer();
-    for i in 0..5 {
-        camera.shoot(&mut net, i == 0);
-    }
+    camera.roll(&mut net, 5);
     net.capture();
     camera.shoot(&mut net, false);
     let captured = net.captured();
@@ -320,14 +288,7 @@ fn a_forged_stream_does_not_take_the_place_of_the_picture() {
             *byte ^= 1;
         }
         for bytes in [forged, bytes] {
-            net.engine.handle(
-                net.now,
-                Input::Datagram {
-                    source,
-                    destination: net::SERVER.parse().expect("address"),
-                    bytes: &bytes,
-                },
-            );
+            net.inject(source, &bytes);
         }
     }
     for _ in 0..5 {

@@ -80,6 +80,11 @@ const LIVE_GUIDANCE: [&str; 4] = [
 ];
 const LIVE_SEEDS: [&str; 2] = ["turbo_2_self_live_seed", "turbo_2_self_seeds"];
 const FEEDBACK: [&str; 1] = ["turbo_2_self_feedback"];
+const IP_ADAPTER: [&str; 3] = [
+    "turbo_2_full_ip_cn",
+    "turbo_2_self_ip",
+    "turbo_2_self_live_ip",
+];
 const BLENDING: [&str; 4] = [
     "sdxl_1_full_transition",
     "turbo_1_none_blend",
@@ -163,6 +168,11 @@ fn former_latents_are_mixed_in() {
 }
 
 #[test]
+fn a_picture_stands_beside_the_prompt_as_strong_as_wanted() {
+    meets(&IP_ADAPTER);
+}
+
+#[test]
 fn no_recording_is_left_out() {
     let compared = [
         &WITHOUT_GUIDANCE[..],
@@ -179,6 +189,7 @@ fn no_recording_is_left_out() {
         &LIVE_GUIDANCE,
         &LIVE_SEEDS,
         &FEEDBACK,
+        &IP_ADAPTER,
         &BLENDING,
     ]
     .concat();

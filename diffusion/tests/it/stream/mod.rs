@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use reverie_diffusion::device::Placement;
 use reverie_diffusion::folder::Folder;
 use reverie_diffusion::params::{Blend, CfgType, Params};
-use reverie_diffusion::stream::{Models, Stream};
+use reverie_diffusion::stream::{Models, Parts, Stream};
 use tch::{Device, Kind, Tensor};
 
 /// A file or folder of the fixtures.
@@ -44,7 +44,12 @@ fn models(controlnets: &[&str]) -> Models {
     let folder = |name: &str| Folder::new(fixture("models").join(name));
     let nets: Vec<_> = controlnets.iter().map(|name| folder(name)).collect();
     let vae = folder("taesd_small");
-    Models::load(&folder("turbo"), Some(&vae), &nets, Placement::CPU)
+    let parts = Parts {
+        vae: Some(&vae),
+        controlnets: &nets,
+        ..Parts::default()
+    };
+    Models::load(&folder("turbo"), parts, Placement::CPU)
         .expect("the fixture is a model")
         .0
 }
