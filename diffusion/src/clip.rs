@@ -298,7 +298,6 @@ impl Layers {
 
     /// (n, tokens, features) to the same shape: what the last layer is given, and what it gives. With `causal`, a token
     /// sees none after it.
-    #[must_use]
     pub fn forward(&self, x: Tensor, causal: bool) -> (Tensor, Tensor) {
         let mut before = x.shallow_clone();
         let mut x = x;

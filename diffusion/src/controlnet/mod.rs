@@ -1,5 +1,7 @@
 //! A copy of a UNet's way down that follows a control picture and corrects the UNet (`ControlNetModel`, Zhang et al. 2023).
 
+use std::ops::Add;
+
 use serde::Deserialize;
 use tch::Tensor;
 
@@ -61,10 +63,11 @@ pub struct Residuals {
     pub mid: Tensor,
 }
 
-impl Residuals {
-    /// The sum of two ControlNets' residuals, for a UNet of the same shape.
-    #[must_use]
-    pub fn add(self, other: &Self) -> Self {
+/// The sum of two ControlNets' residuals, for a UNet of the same shape.
+impl Add<&Self> for Residuals {
+    type Output = Self;
+
+    fn add(self, other: &Self) -> Self {
         Self {
             down: self
                 .down

@@ -138,7 +138,7 @@ impl UNet2DCondition {
             for (skip, residual) in skips.iter_mut().zip(&residuals.down) {
                 *skip = &*skip + residual;
             }
-            x = x + &residuals.mid;
+            x += &residuals.mid;
         }
         for block in &self.up {
             x = block.forward(x, &mut skips, &mut cursor);
