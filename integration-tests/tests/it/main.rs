@@ -3,6 +3,8 @@
 mod auth;
 mod conformance;
 mod corpora;
+#[cfg(feature = "torch")]
+mod diffusion;
 mod hostile;
 mod http;
 mod https;
