@@ -54,6 +54,8 @@ interop: ## Run every client of docs/interop.md, GStreamer's too, and write its 
 	rm -rf $(TARGET)/interop
 	REVERIE_INTEROP=$(CURDIR)/$(TARGET)/interop cargo nextest run --workspace --locked \
 		--run-ignored all -E 'package(reverie-integration-tests) and test(/^interop::/)'
+	cargo nextest run --locked -p reverie-integration-tests --features openssl \
+		--run-ignored all -E 'test(/^interop::certificates::/)'
 	$(PYTHON) $(CLIENTS)/interop_table.py $(TARGET)/interop docs/interop.md
 
 cuda: ## Install libtorch with CUDA, and build what records CUDA graphs

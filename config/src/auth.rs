@@ -1,7 +1,9 @@
 //! The section `auth`: the bearer tokens, and what is open without one.
 
+use std::path::PathBuf;
+
 use crate::grant::{Role, StaticToken, Tokens};
-use crate::kind::{Flag, SigningKey, Token};
+use crate::kind::{File, Flag, SigningKey, Token};
 use crate::secret::Secret;
 use crate::visit::Visitor;
 
@@ -21,6 +23,8 @@ pub struct Auth {
     pub token_key: Option<Secret>,
     /// Tokens for one role on one channel, or on all.
     pub tokens: Vec<StaticToken>,
+    /// A file with the ids (`jti`) of tokens of `reverie token` that open nothing any more, one on a line.
+    pub revoked: Option<PathBuf>,
     /// Whether everybody may watch without a token.
     pub public_watch: bool,
 }
@@ -45,6 +49,7 @@ impl Auth {
         visitor.key("auth.metrics_token", &mut self.metrics_token, Token);
         visitor.key("auth.token_key", &mut self.token_key, SigningKey);
         visitor.key("auth.tokens", &mut self.tokens, Tokens);
+        visitor.key("auth.revoked", &mut self.revoked, File);
         visitor.key("auth.public_watch", &mut self.public_watch, Flag);
     }
 }

@@ -82,7 +82,7 @@ fn processor(spec: &Value, width: usize, height: usize) -> f64 {
 fn around(width: usize, height: usize) -> f64 {
     let spec =
         Spec::parse(&json!({ "type": "feedback", "feedback_strength": 0 })).expect("settings");
-    let mut stage = Stage::new(&[spec], Textures::default(), Box::new(|| None)).expect("a stage");
+    let mut stage = Stage::new(&[spec], Textures::default()).expect("a stage");
     let size = Size::new(width as u32, height as u32).expect("a size");
     let frame = Frame {
         pts: Pts(0),

@@ -1,6 +1,6 @@
-"""IP-Adapter Plus, whose projection is a resampler over the picture's patches.
+"""IP-Adapter Plus and Full, whose projections look at the picture's patches: a resampler, and two linear layers.
 
-diffusers 0.24 does not know it, so this script runs with a later diffusers beside the other packages.
+diffusers 0.24 does not know them, so this script runs with a later diffusers beside the other packages.
 It needs what ip_adapter.py wrote, and checks that the later version gives the same for that adapter.
 
 usage: ip_adapter_plus.py MODELS OUT    (OUT is the folder of ip_adapter.py)
@@ -46,6 +46,15 @@ def resampler(width: int, cross: int, noise: Noise) -> Tensors:
     return {f"image_proj.{name}": value.half() for name, value in weights.items()}
 
 
+def patches(width: int, cross: int, noise: Noise) -> Tensors:
+    """The weights of two linear layers and a norm under their published names."""
+    weights: Tensors = {}
+    for name, rows in (("proj.0", width), ("proj.2", cross)):
+        weights |= {f"{name}.weight": noise.normal(rows, width) / width**0.5, f"{name}.bias": 0.1 * noise.normal(rows)}
+    weights |= {"proj.3.weight": 1 + 0.1 * noise.normal(cross), "proj.3.bias": 0.1 * noise.normal(cross)}
+    return {f"image_proj.{name}": value.half() for name, value in weights.items()}
+
+
 def attached(models: Path, folder: Path, file: str):
     """A pipeline of the later diffusers with an adapter's file loaded."""
     pipe = load.pipeline(models / MODEL)
@@ -66,7 +75,7 @@ def outputs(pipe, inputs: Tensors, embeds: torch.Tensor) -> Tensors:
 
 
 def main() -> None:
-    """Write the adapter's file and its golden."""
+    """Write the adapters' files and their goldens."""
     setup()
     models, out = arguments()
     report = Report("IP-Adapter: a later diffusers against 0.24", 1e-5)
@@ -75,19 +84,24 @@ def main() -> None:
     report.add(MODEL, {name: relative_error(value, known[name]) for name, value in base.items()})
     report.finish()
 
-    unet, noise = load.unet(models / MODEL), Noise(65)
-    encoder = load.image_encoder(out / "image_encoder")
-    plain = {name: value for name, value in adapter(unet, 1, noise).items() if name.startswith("ip_adapter.")}
-    file = f"adapter_plus_{MODEL}.safetensors"
-    save(out / file, plain | resampler(encoder.config.hidden_size, unet.config.cross_attention_dim, noise))
+    write(models, out, known, "plus", resampler, Noise(65))
+    write(models, out, known, "full", patches, Noise(66))
+
+
+def write(models: Path, out: Path, known: Tensors, name: str, projection, noise: Noise) -> None:
+    """An adapter's file, its tokens and what the UNet makes of them."""
+    unet, encoder = load.unet(models / MODEL), load.image_encoder(out / "image_encoder")
+    plain = {key: value for key, value in adapter(unet, 1, noise).items() if key.startswith("ip_adapter.")}
+    file = f"adapter_{name}_{MODEL}.safetensors"
+    save(out / file, plain | projection(encoder.config.hidden_size, unet.config.cross_attention_dim, noise))
     pipe = attached(models, out, file)
     pixels = load_file(str(out / "image_encoder.safetensors"))["0.pixels"]
     positive, negative = pipe.encode_image(pixels, "cpu", 1, output_hidden_states=True)
     both = torch.cat([negative, positive])
     (tokens,) = pipe.unet.encoder_hid_proj([both[:, None]])
-    tensors = {name: known[name] for name in ("x", "t", "ctx")} | dict(hidden=both, tokens=tokens[:, 0])
+    tensors = {key: known[key] for key in ("x", "t", "ctx")} | dict(hidden=both, tokens=tokens[:, 0])
     tensors |= outputs(pipe, tensors, both)
-    save(out / f"unet_plus_{MODEL}.safetensors", tensors, case=dict(model=MODEL, adapter=file, scales=SCALES))
+    save(out / f"unet_{name}_{MODEL}.safetensors", tensors, case=dict(model=MODEL, adapter=file, scales=SCALES))
 
 
 if __name__ == "__main__":

@@ -156,6 +156,18 @@ impl TextEncoder {
         Ok((encoder, weights.finish()?))
     }
 
+    /// Compares the headers of the weights with the configuration, and reads no tensor. The model is only good for being
+    /// asked what it is.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the configuration asks for what is not supported. What does not fit is in the
+    /// report.
+    pub fn check(folder: &Folder) -> Result<(Self, Report), Error> {
+        let config = Config::read(&ConfigFile::read(folder)?)?;
+        let weights = Weights::headers(folder)?;
+        Ok((Self::build(&weights, config), weights.report()))
+    }
+
     fn build(weights: &Weights, config: Config) -> Self {
         // Files written by another class of transformers have the model at the top.
         let model = match weights.has("embeddings") {
@@ -286,7 +298,6 @@ impl Layers {
 
     /// (n, tokens, features) to the same shape: what the last layer is given, and what it gives. With `causal`, a token
     /// sees none after it.
-    #[must_use]
     pub fn forward(&self, x: Tensor, causal: bool) -> (Tensor, Tensor) {
         let mut before = x.shallow_clone();
         let mut x = x;

@@ -51,8 +51,8 @@ impl Linear {
         let weight: Vec<_> = layers.iter().map(|layer| &layer.weight).collect();
         let bias: Option<Vec<_>> = layers.iter().map(|layer| layer.bias.as_ref()).collect();
         Self {
-            weight: Tensor::cat(&weight, 0),
-            bias: bias.map(|bias| Tensor::cat(&bias, 0)),
+            weight: stack(&weight),
+            bias: bias.map(|bias| stack(&bias)),
         }
     }
 
@@ -134,7 +134,10 @@ impl Conv2d {
     pub fn without_bias(weights: &Weights, inputs: i64, outputs: i64, kernel: Kernel) -> Self {
         let weight = weights.tensor("weight", &[outputs, inputs, kernel.size, kernel.size]);
         Self {
-            weight: channels_last(&weight),
+            weight: match stands_in(&weight) {
+                true => weight,
+                false => channels_last(&weight),
+            },
             bias: None,
             stride: kernel.stride,
             padding: kernel.padding,
@@ -227,4 +230,25 @@ impl LayerNorm {
 /// `x` with its channels next to each other in memory, which is what convolutions are fast on; the shape stays.
 pub fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+/// Along the first dimension.
+fn stack(parts: &[&Tensor]) -> Tensor {
+    let Some(part) = parts.iter().find(|part| stands_in(part)) else {
+        return Tensor::cat(parts, 0);
+    };
+    let mut size = part.size();
+    size[0] = parts.iter().map(|part| part.size()[0]).sum();
+    part.narrow(0, 0, 1).expand(&size, false)
+}
+
+/// True for one number under every index, as [`Weights`] gives for what it has not: a configuration may ask for any size,
+/// so it is not to be copied.
+fn stands_in(x: &Tensor) -> bool {
+    let (size, stride) = (x.size(), x.stride());
+    x.numel() > 1
+        && size
+            .iter()
+            .zip(stride)
+            .all(|(&n, stride)| n == 1 || stride == 0)
 }

@@ -31,6 +31,8 @@ pub mod guard;
 #[cfg(feature = "torch")]
 pub mod hub;
 #[cfg(feature = "torch")]
+pub mod inspect;
+#[cfg(feature = "torch")]
 pub mod ip_adapter;
 #[cfg(feature = "torch")]
 pub mod layers;

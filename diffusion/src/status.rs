@@ -167,10 +167,7 @@ impl Status {
                 self.restarts += u64::from(self.life == Life::Failed);
                 self.begin(Life::Loading);
             }
-            Input::Ready => {
-                self.life = Life::Loaded;
-                self.reload = None;
-            }
+            Input::Ready => self.life = Life::Loaded,
             Input::Unload => self.begin(Life::Absent),
             Input::Fail(reason) => {
                 self.begin(Life::Failed);

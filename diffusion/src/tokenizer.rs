@@ -166,6 +166,17 @@ impl Tokenizer {
         ids
     }
 
+    /// One more than the greatest token: how many rows the table of embeddings needs.
+    #[must_use]
+    pub fn size(&self) -> i64 {
+        let added = self.added.iter().map(|(_, id)| id);
+        self.vocab
+            .values()
+            .chain(added)
+            .max()
+            .map_or(0, |id| id + 1)
+    }
+
     /// How many tokens [`Tokenizer::encode`] gives.
     #[must_use]
     pub fn length(&self) -> usize {

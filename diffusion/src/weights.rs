@@ -39,6 +39,7 @@ struct Store {
     metadata: HashMap<String, String>,
     placement: Placement,
     adapter: Option<Adapter>,
+    headers_only: bool,
     notes: RefCell<Notes>,
 }
 
@@ -92,6 +93,12 @@ pub struct Report {
     pub path: PathBuf,
     /// How many were loaded.
     pub loaded: usize,
+    /// Numbers in all tensors of the files.
+    pub parameters: u64,
+    /// Bytes of all tensors of the files.
+    pub bytes: u64,
+    /// The elements of the most of them.
+    pub kind: Option<Kind>,
     /// In no file.
     pub missing: Vec<Missing>,
     /// Of another shape.
@@ -109,6 +116,17 @@ impl Weights {
     /// When there is no file, or one is not whole.
     pub fn open(folder: &Folder, placement: Placement) -> Result<Self, Error> {
         Self::open_files(&folder.weights()?, placement)
+    }
+
+    /// As [`Weights::open`] for a check of names, shapes and elements: no tensor is read, zeros stand in for all.
+    ///
+    /// # Errors
+    /// As [`Weights::open`].
+    pub fn headers(folder: &Folder) -> Result<Self, Error> {
+        let mut weights = Self::open(folder, Placement::CPU)?;
+        let store = Rc::get_mut(&mut weights.store).expect("nobody else has it yet");
+        store.headers_only = true;
+        Ok(weights)
     }
 
     /// The tensors of these files together. Headers are read now, tensors when they are asked for.
@@ -152,6 +170,7 @@ impl Weights {
             metadata,
             placement,
             adapter: None,
+            headers_only: false,
             notes: RefCell::default(),
         };
         Ok(Self {
@@ -238,50 +257,51 @@ impl Weights {
     /// A tensor of floats of this shape; zeros if there is none, which [`Weights::finish`] then reports.
     pub fn tensor(&self, name: &str, shape: &[i64]) -> Tensor {
         let key = self.key(name);
-        let mut notes = self.store.notes.borrow_mut();
-        let found = match self.store.entries.get(&key) {
-            None => {
-                notes.missing.push(Missing {
-                    key,
-                    shape: shape.to_vec(),
-                });
-                None
-            }
-            Some(entry) if entry.tensor.shape != shape => {
-                notes.misshaped.push(Misshaped {
-                    key: key.clone(),
-                    expected: shape.to_vec(),
-                    found: entry.tensor.shape.clone(),
-                });
-                notes.used.insert(key);
-                None
-            }
-            Some(entry) if !is_floating(entry.tensor.kind) => {
-                notes.mistyped.push(Mistyped {
-                    key: key.clone(),
-                    found: entry.tensor.kind,
-                });
-                notes.used.insert(key);
-                None
-            }
-            Some(entry) => {
-                notes.used.insert(key.clone());
-                // A file that was whole when it was opened and cannot be read now is gone as a tensor, too.
-                let read = self.store.read(&key, entry).ok();
-                if read.is_some() {
-                    notes.loaded.insert(key);
-                } else {
-                    notes.missing.push(Missing {
-                        key,
-                        shape: shape.to_vec(),
-                    });
-                }
-                read
-            }
-        };
+        let found = self.find(key, shape);
         let Placement { device, kind } = self.store.placement;
         // One number under every index: it is never looked at.
         found.unwrap_or_else(|| Tensor::zeros([0_i64; 0], (kind, device)).expand(shape, false))
+    }
+
+    /// Notes what becomes of the tensor, and reads it if it is as it should be.
+    fn find(&self, key: String, shape: &[i64]) -> Option<Tensor> {
+        let mut notes = self.store.notes.borrow_mut();
+        let missing = |key: String| Missing {
+            key,
+            shape: shape.to_vec(),
+        };
+        let Some(entry) = self.store.entries.get(&key) else {
+            notes.missing.push(missing(key));
+            return None;
+        };
+        notes.used.insert(key.clone());
+        if entry.tensor.shape != shape {
+            notes.misshaped.push(Misshaped {
+                key,
+                expected: shape.to_vec(),
+                found: entry.tensor.shape.clone(),
+            });
+            return None;
+        }
+        if !is_floating(entry.tensor.kind) {
+            notes.mistyped.push(Mistyped {
+                key,
+                found: entry.tensor.kind,
+            });
+            return None;
+        }
+        if self.store.headers_only {
+            notes.loaded.insert(key);
+            return None;
+        }
+        // A file that was whole when it was opened and cannot be read now is gone as a tensor, too.
+        let read = self.store.read(&key, entry).ok();
+        if read.is_some() {
+            notes.loaded.insert(key);
+        } else {
+            notes.missing.push(missing(key));
+        }
+        read
     }
 
     /// As [`Weights::tensor`], if there is one of that name.
@@ -309,9 +329,16 @@ impl Weights {
     #[must_use]
     pub fn report(&self) -> Report {
         let notes = self.store.notes.borrow();
+        let tensors = || self.store.entries.values().map(|entry| &entry.tensor);
+        let of_kind = |kind: Kind| tensors().filter(|tensor| tensor.kind == kind).count();
         Report {
             path: self.store.path.clone(),
             loaded: notes.loaded.len(),
+            parameters: tensors().map(header::Tensor::numbers).sum(),
+            bytes: tensors().map(|tensor| tensor.bytes as u64).sum(),
+            kind: tensors()
+                .map(|tensor| tensor.kind)
+                .max_by_key(|&kind| of_kind(kind)),
             missing: notes.missing.clone(),
             misshaped: notes.misshaped.clone(),
             mistyped: notes.mistyped.clone(),
@@ -331,22 +358,25 @@ impl Weights {
     /// [`Error::Weights`] when a tensor was missing or had another shape.
     pub fn finish(&self) -> Result<Report, Error> {
         let report = self.report();
-        match report.fault() {
+        match report.error() {
             None => Ok(report),
-            Some(reason) => Err(Error::Weights {
-                missing: report
-                    .missing
-                    .into_iter()
-                    .map(|Missing { key, shape }| (key, shape))
-                    .collect(),
-                path: report.path,
-                reason,
-            }),
+            Some(error) => Err(error),
         }
     }
 }
 
 impl Report {
+    /// [`Report::fault`] as an error.
+    #[must_use]
+    pub fn error(&self) -> Option<Error> {
+        let missing = |Missing { key, shape }: &Missing| (key.clone(), shape.clone());
+        Some(Error::Weights {
+            path: self.path.clone(),
+            reason: self.fault()?,
+            missing: self.missing.iter().map(missing).collect(),
+        })
+    }
+
     /// What makes the weights unusable, in one line; `None` if nothing does.
     #[must_use]
     pub fn fault(&self) -> Option<String> {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Publishes H264 and Opus over WHIP with aiortc: the live bar code picture and a tone, or an encoded clip.
 
-    aiortc_publish.py --url http://HOST/whip/CHANNEL [--token T] [--size 640x360] [--fps 30] [--clip FILE]
+    aiortc_publish.py --url http://HOST/whip/CHANNEL [--token T] [--size 640x360 ...] [--fps 30] [--clip FILE]
 
 Stops on SIGTERM, SIGINT, a line `stop` on stdin or the end of a piped stdin, and then deletes its
 session. Exit status: 0 stopped, 2 refused by the server, 3 connection lost.
@@ -44,8 +44,7 @@ async def main() -> int:
     if args.clip:
         video, audio = clip_tracks(clip.load(args.clip), on_video)
     else:
-        width, height = args.size
-        video, audio = PictureTrack(width, height, args.fps, on_video), ToneTrack()
+        video, audio = PictureTrack(args.size, args.fps, on_video), ToneTrack()
     pc = peer()
     lost = watch_connection(pc, posted)
     if args.only != "video":
@@ -78,7 +77,14 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--url", required=True)
     parser.add_argument("--token")
     parser.add_argument("--hide", action="store_true", help="name no address in the offer")
-    parser.add_argument("--size", type=size, default=(640, 360), metavar="WIDTHxHEIGHT")
+    parser.add_argument(
+        "--size",
+        type=size,
+        nargs="+",
+        default=[(640, 360)],
+        metavar="WIDTHxHEIGHT",
+        help="several take turns",
+    )
     parser.add_argument("--fps", type=int, default=30)
     parser.add_argument("--only", choices=["audio", "video"], help="send one of the two")
     parser.add_argument("--clip", type=Path, help="an encoded clip of make_clip.py, sent as it is")
@@ -97,7 +103,7 @@ def clip_tracks(source: clip.Clip, on_video: Callable[[int], None]) -> tuple[cli
             emit("loop", origin=origin, seconds=source.seconds, frames=len(source.video))
 
     return (
-        clip.ClipTrack("video", source.video, source.fps, start, on_packet),
+        clip.ClipTrack("video", source.video, source.fps, start, on_packet, source.order),
         clip.ClipTrack("audio", source.audio, clip.AUDIO_RATE, start, lambda _: None),
     )
 

@@ -26,6 +26,7 @@ from av import AudioFrame, VideoFrame
 import barcode
 from aiortc_publish import watch_connection
 from lines import emit, milliseconds_since, stop_requested
+from seen import tell
 from whip import Refused, Session, h264_only, peer
 
 
@@ -58,21 +59,22 @@ class Viewer:
             await self._picture(frame, time.time())
 
     async def read_audio(self, track: MediaStreamTrack) -> None:
-        """Reports once a second how much sound came, and how loud (RMS, 1 = full scale)."""
-        due, count, power = 0.0, 0, 0.0
+        """Reports once a second how much sound came, and how loud (RMS, 1 = full scale), also left and right."""
+        due, count, power = 0.0, 0, np.zeros(2)
         while (frame := await next_frame(track)) is not None:
             assert isinstance(frame, AudioFrame)
             due = due or time.time() + 1
             self.summary.audio_frames += 1
             count += 1
-            power += float(np.mean((frame.to_ndarray() / 32768.0) ** 2))
+            # aiortc decodes every Opus packet to two interleaved channels.
+            power += np.mean((frame.to_ndarray().reshape(-1, 2) / 32768.0) ** 2, axis=0)
             if time.time() >= due:
-                emit("audio", frames=count, rms=round((power / count) ** 0.5, 4), pts=frame.pts)
-                due, count, power = due + 1, 0, 0.0
+                sides = [round(float(side / count) ** 0.5, 4) for side in power]
+                rms = round(float(power.mean() / count) ** 0.5, 4)
+                emit("audio", frames=count, rms=rms, sides=sides, pts=frame.pts)
+                due, count, power = due + 1, 0, np.zeros(2)
 
     async def _picture(self, frame: VideoFrame, now: float) -> None:
-        luma = luma_of(frame)
-        code = barcode.read(luma)
         summary = self.summary
         if summary.frames == 0:
             size = f"{frame.width}x{frame.height}"
@@ -81,22 +83,13 @@ class Viewer:
             summary.max_gap_ms = max(summary.max_gap_ms, round((now - self._last) * 1000, 1))
         self._last = now
         summary.frames += 1
+        code = tell(luma_of(frame), now, (frame.width, frame.height), pts=frame.pts)
         if code is None:
             summary.unreadable += 1
         else:
             summary.inverted += code.inverted
             summary.first_n = summary.first_n or code.number
             summary.last_n = code.number
-        emit(
-            "frame",
-            t=now,
-            n=code and code.number,
-            clock=code and code.clock,
-            inverted=code and code.inverted,
-            luma=full_range_mean(luma),
-            pts=frame.pts,
-            size=[frame.width, frame.height],
-        )
         if code is not None and (path := self._pictures[code.inverted]):
             self._pictures[code.inverted] = None
             await asyncio.to_thread(frame.save, str(path))
@@ -115,11 +108,6 @@ def luma_of(frame: VideoFrame) -> barcode.Luma:
     plane = frame.planes[0]
     rows = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
     return rows[: frame.height, : frame.width]
-
-
-def full_range_mean(luma: barcode.Luma) -> float:
-    """Mean luma stretched from video range to 0..255, as a browser's canvas would have it."""
-    return round((float(luma.mean()) - 16) * 255 / 219, 1)
 
 
 async def main() -> int:

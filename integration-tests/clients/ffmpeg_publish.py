@@ -2,7 +2,7 @@
 """Publishes the live bar code picture and a tone with FFmpeg's whip muxer, through PyAV.
 
     ffmpeg_publish.py --url http://HOST/whip/CHANNEL [--token T] [--certificate p256|own]
-                      [--size 640x360] [--fps 30]
+                      [--size 640x360] [--fps 30] [--pan left]
 
 `--certificate own` leaves the DTLS certificate to FFmpeg. Stops on SIGTERM, SIGINT, a line `stop` on
 stdin or the end of a piped stdin, and then closes the muxer, which deletes the session. Exit status: 0
@@ -86,7 +86,7 @@ def publish(
             frame.pts, frame.time_base = number, Fraction(1, args.fps)
             container.mux(picture.encode(frame))
             while blocks * SAMPLES / RATE <= number / args.fps:
-                container.mux(sound.encode(tone(blocks)))
+                container.mux(sound.encode(tone(blocks, args.pan)))
                 blocks += 1
             number += 1
             if number == 1:
@@ -107,11 +107,12 @@ def close(container: av.container.OutputContainer) -> None:
         emit("closed", error=str(error))
 
 
-def tone(block: int) -> av.AudioFrame:
-    """20 ms of a 440 Hz sine, stereo, at a quarter of full scale."""
+def tone(block: int, pan: str) -> av.AudioFrame:
+    """20 ms of a 440 Hz sine, stereo, at a quarter of full scale; `left` leaves the right channel silent."""
     at = np.arange(block * SAMPLES, (block + 1) * SAMPLES)
     samples = (np.sin(at * (2 * np.pi * 440 / RATE)) * 8192).astype(np.int16)
-    frame = av.AudioFrame.from_ndarray(np.repeat(samples, 2).reshape(1, -1), format="s16", layout="stereo")
+    both = np.stack([samples, samples * (pan != "left")], axis=1)
+    frame = av.AudioFrame.from_ndarray(both.reshape(1, -1), format="s16", layout="stereo")
     frame.sample_rate, frame.pts, frame.time_base = RATE, block * SAMPLES, Fraction(1, RATE)
     return frame
 
@@ -147,6 +148,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--certificate", choices=["p256", "own"], default="p256")
     parser.add_argument("--size", type=size, default=(640, 360), metavar="WIDTHxHEIGHT")
     parser.add_argument("--fps", type=int, default=30)
+    parser.add_argument("--pan", choices=["both", "left"], default="both", help="where the tone is")
     return parser.parse_args()
 
 

@@ -16,10 +16,10 @@ gi.require_version("Gst", "1.0")
 from gi.repository import Gst  # noqa: E402
 import numpy as np  # noqa: E402
 
-import barcode  # noqa: E402
 import gst_common  # noqa: E402
 from gst_certificate import Certificate  # noqa: E402
 from lines import emit, milliseconds_since  # noqa: E402
+from seen import tell  # noqa: E402
 
 #: Its default offers every codec without parameters; H264 then means packetization mode 0, which is not sent.
 VIDEO_CAPS = (
@@ -69,19 +69,10 @@ class Viewer:
         stride = (width + 3) // 4 * 4
         plane = np.frombuffer(buffer.extract_dup(0, stride * height), dtype=np.uint8)
         luma = plane.reshape(height, stride)[:, :width]
-        code = barcode.read(luma)
         if self.frames == 0:
             emit("first_frame", t=now, ms=milliseconds_since(self._posted), size=f"{width}x{height}")
         self.frames += 1
-        emit(
-            "frame",
-            t=now,
-            n=code and code.number,
-            clock=code and code.clock,
-            inverted=code and code.inverted,
-            luma=round((float(luma.mean()) - 16) * 255 / 219, 1),
-            size=[width, height],
-        )
+        tell(luma, now, (width, height))
         return Gst.FlowReturn.OK
 
 

@@ -19,14 +19,18 @@ TONE_HZ = 440
 AUDIO_SAMPLES = 960
 
 
+#: Seconds for which one size is sent before it is the next one's turn.
+TURN = 1.5
+
+
 class PictureTrack(MediaStreamTrack):
-    """Frames numbered from 1, each with the clock it was drawn at; late ones are skipped."""
+    """Frames numbered from 1, each with the clock it was drawn at; late ones are skipped. Sizes take turns."""
 
     kind = "video"
 
-    def __init__(self, width: int, height: int, fps: int, on_frame: Callable[[int], None]) -> None:
+    def __init__(self, sizes: list[tuple[int, int]], fps: int, on_frame: Callable[[int], None]) -> None:
         super().__init__()
-        self._picture = Picture(width, height)
+        self._pictures = [Picture(width, height) for width, height in sizes]
         self._fps = fps
         self._on_frame = on_frame
         self._start: float | None = None
@@ -45,8 +49,9 @@ class PictureTrack(MediaStreamTrack):
             await asyncio.sleep(self._start + self._tick / self._fps - now)
         self._on_frame(self.sent)
         self.sent += 1
+        picture = self._pictures[int(self._tick / self._fps / TURN) % len(self._pictures)]
         frame = VideoFrame.from_ndarray(
-            self._picture.planes(self.sent, int(time.time() * 1000)), format="yuv420p"
+            picture.planes(self.sent, int(time.time() * 1000)), format="yuv420p"
         )
         frame.pts = self._tick * 90_000 // self._fps
         frame.time_base = VIDEO_CLOCK

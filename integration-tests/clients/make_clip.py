@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Makes the demo clip from FFmpeg's own test sources, with the bar code of the test picture on every frame.
 
-    make_clip.py OUT.mp4 --seconds 20 --size 640x360 --fps 30
+    make_clip.py OUT.mp4 --seconds 20 --size 640x360 --fps 30 [--b-frames 2]
 
-H264 constrained baseline with a keyframe each second and no B-frames, Opus stereo at 48 kHz. Frame n
+H264 with a keyframe each second, constrained baseline unless it has B-frames, Opus stereo at 48 kHz. Frame n
 (from 1) carries the clock n * 1000 / fps, in milliseconds.
 """
 
@@ -23,17 +23,18 @@ AUDIO_BIT_RATE = 64_000
 SAMPLE_RATE = 48_000
 
 
-def make(out: Path, seconds: int, width: int, height: int, fps: int) -> None:
+def make(out: Path, seconds: int, width: int, height: int, fps: int, b_frames: int = 0) -> None:
     """Writes the clip; the container follows the file's extension."""
     with av.open(str(out), "w") as container:
         picture = container.add_stream("libx264", rate=fps)
         picture.width, picture.height, picture.pix_fmt = width, height, "yuv420p"
         picture.bit_rate = VIDEO_BIT_RATE
         picture.codec_context.options = {
-            "profile": "baseline",
+            "profile": "main" if b_frames else "baseline",
             "level": "3.1",
             "preset": "veryfast",
-            "x264-params": f"keyint={fps}:min-keyint={fps}:scenecut=0:bframes=0:repeat-headers=1"
+            "x264-params": f"keyint={fps}:min-keyint={fps}:scenecut=0:open-gop=0:b-adapt=0:repeat-headers=1"
+            f":bframes={b_frames}"
             f":vbv-maxrate={VIDEO_BIT_RATE // 1000}:vbv-bufsize={VIDEO_BIT_RATE // 2000}",
         }
         sound = container.add_stream("libopus", rate=SAMPLE_RATE, layout="stereo")
@@ -87,9 +88,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--size", type=size, default=(640, 360), metavar="WIDTHxHEIGHT")
     parser.add_argument("--fps", type=int, default=30)
+    parser.add_argument("--b-frames", type=int, default=0, metavar="N", help="between two others")
     args = parser.parse_args()
     width, height = args.size
-    make(args.out, args.seconds, width, height, args.fps)
+    make(args.out, args.seconds, width, height, args.fps, args.b_frames)
 
 
 if __name__ == "__main__":

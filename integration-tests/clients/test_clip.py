@@ -55,6 +55,14 @@ class ClipTest(unittest.TestCase):
         expected = [barcode.Code(n, n * 1000 // FPS, False) for n in range(1, SECONDS * FPS + 1)]
         self.assertEqual(codes, expected)
 
+    def test_b_frames_are_sent_before_those_that_they_are_shown_after(self) -> None:
+        path = self.path.with_name("b_frames.mp4")
+        make_clip.make(path, 1, 320, 180, FPS, b_frames=2)
+        order = clip.load(path).order
+        self.assertEqual(sorted(order), list(range(FPS)))
+        self.assertEqual(order[:7], [0, 3, 1, 2, 6, 4, 5])
+        self.assertEqual(self.loaded.order, list(range(SECONDS * FPS)))
+
     def test_the_code_is_also_readable_from_rgb(self) -> None:
         with av.open(str(self.path)) as container:
             for number, frame in enumerate(container.decode(video=0), start=1):

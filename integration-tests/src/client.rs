@@ -54,6 +54,15 @@ impl Client {
         )
     }
 
+    /// Starts the aiortc publisher with options of its command line.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::aiortc_watch`].
+    pub fn aiortc_publish_with(url: &str, options: &[&str]) -> Result<Self> {
+        Self::python("aiortc_publish.py", &[&["--url", url], options].concat())
+    }
+
     /// Starts the aiortc publisher with a bearer token.
     ///
     /// # Errors
@@ -89,8 +98,16 @@ impl Client {
     ///
     /// See [`Self::aiortc_watch`].
     pub fn ffmpeg_publish(url: &str, certificate: &str) -> Result<Self> {
-        let arguments = ["--url", url, "--certificate", certificate];
-        Self::python("ffmpeg_publish.py", &arguments)
+        Self::ffmpeg_publish_with(url, &["--certificate", certificate])
+    }
+
+    /// Starts FFmpeg's whip muxer on a WHIP URL with options of the client's command line.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::aiortc_watch`].
+    pub fn ffmpeg_publish_with(url: &str, options: &[&str]) -> Result<Self> {
+        Self::python("ffmpeg_publish.py", &[&["--url", url], options].concat())
     }
 
     /// Starts one of the GStreamer clients, which run on the system's Python.

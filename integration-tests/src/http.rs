@@ -3,7 +3,8 @@
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::{Method, Request, StatusCode, header::HeaderMap};
+use hyper::body::Incoming;
+use hyper::{Method, Request, Response, StatusCode, header::HeaderMap};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
@@ -20,6 +21,17 @@ pub struct Answer {
 }
 
 impl Answer {
+    /// Reads it to its end.
+    pub(crate) async fn read(response: Response<Incoming>) -> Result<Self> {
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await?.to_bytes();
+        Ok(Self {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8_lossy(&bytes).into_owned(),
+        })
+    }
+
     /// The body as JSON.
     ///
     /// # Panics
@@ -61,13 +73,7 @@ pub async fn send(
         .request(request)
         .await
         .with_context(|| format!("no answer from {url}"))?;
-    let (parts, body) = response.into_parts();
-    let bytes = body.collect().await?.to_bytes();
-    Ok(Answer {
-        status: parts.status,
-        headers: parts.headers,
-        body: String::from_utf8_lossy(&bytes).into_owned(),
-    })
+    Answer::read(response).await
 }
 
 /// `GET`.

@@ -302,13 +302,13 @@ impl Binary {
         Self::launch(variables, std::process::Stdio::inherit()).await
     }
 
-    /// Like [`Self::start`]; gives its log, too.
+    /// Like [`Self::start_with`]; gives its log, too.
     ///
     /// # Errors
     ///
     /// See [`Self::start`].
-    pub async fn start_logged() -> Result<(Self, Log)> {
-        let mut server = Self::launch(&[], std::process::Stdio::piped()).await?;
+    pub async fn start_logged(variables: &[(&str, &str)]) -> Result<(Self, Log)> {
+        let mut server = Self::launch(variables, std::process::Stdio::piped()).await?;
         let log = server.child.stderr.take().context("stderr is piped")?;
         Ok((server, tokio::io::BufReader::new(log).lines()))
     }

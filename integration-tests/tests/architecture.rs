@@ -8,9 +8,13 @@ use std::process::Command;
 use serde_json::Value;
 
 /// Crate, and the crates of this workspace that it may depend on.
-const MAY_KNOW: [(&str, &[&str]); 5] = [
+const MAY_KNOW: [(&str, &[&str]); 6] = [
     ("reverie-config", &[]),
     ("reverie-transcoder", &["reverie-config"]),
+    (
+        "reverie-diffusion",
+        &["reverie-config", "reverie-transcoder"],
+    ),
     ("reverie-moments", &["reverie-config"]),
     (
         "reverie-sfu",
@@ -28,7 +32,7 @@ const MAY_KNOW: [(&str, &[&str]); 5] = [
 ];
 
 /// Word, and the only places where it may stand in source code.
-const ONLY_IN: [(&str, &[&str]); 13] = [
+const ONLY_IN: [(&str, &[&str]); 18] = [
     ("tch", &["diffusion/"]),
     ("openh264", &["transcoder/"]),
     ("openh264_sys2", &["transcoder/"]),
@@ -44,13 +48,22 @@ const ONLY_IN: [(&str, &[&str]); 13] = [
     ("jsonwebtoken", &["sfu/src/auth/"]),
     ("rustls", &["sfu/src/tls/", "integration-tests/"]),
     ("tokio_rustls", &["sfu/src/tls/", "integration-tests/"]),
-    ("rcgen", &["sfu/src/tls/"]),
+    ("rcgen", &["sfu/src/tls/", "sfu/tests/command.rs"]),
+    ("openssl", &["sfu/src/engine/dtls.rs"]),
+    ("png", &["diffusion/src/processors/", "integration-tests/"]),
+    ("hf_hub", &["sfu/src/models/"]),
+    ("reqwest", &["sfu/src/models/"]),
+    ("indicatif", &["sfu/src/models/"]),
 ];
 
 /// Places that are pure: no runtime, no thread, no clock.
-const PURE: [&str; 4] = [
+const PURE: [&str; 8] = [
     "sfu/src/engine/",
     "sfu/src/channel/director.rs",
+    "sfu/src/channel/style.rs",
+    "diffusion/src/board.rs",
+    "diffusion/src/params/",
+    "diffusion/src/status.rs",
     "moments/src/",
     "config/src/",
 ];

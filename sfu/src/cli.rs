@@ -2,6 +2,7 @@
 
 mod certificate;
 mod mint;
+mod model;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,9 @@ enum Do {
     /// Make a token that lets somebody publish or watch; printed alone on standard output.
     #[command(subcommand)]
     Token(mint::Mint),
+    /// Look at the models that are there, and fetch more.
+    #[command(subcommand)]
+    Model(model::Do),
     /// Make a certificate for HTTPS.
     #[command(subcommand)]
     Tls(certificate::Make),
@@ -83,6 +87,7 @@ pub fn main() -> ExitCode {
             say(config.render().trim_end())
         }),
         Do::Token(wanted) => mint::run(&wanted),
+        Do::Model(wanted) => model::run(&wanted),
         Do::Tls(wanted) => certificate::run(&wanted),
     }
 }
@@ -104,7 +109,12 @@ fn check(config: &Config) -> ExitCode {
         .err()
         .map(|e| e.to_string());
     let tls = server::check_tls(config).err().map(|e| e.to_string());
-    let problems: Vec<_> = [filter, stage, tls].into_iter().flatten().collect();
+    let params = server::check_params(config).err().map(|e| e.to_string());
+    let revoked = server::check_revoked(config).err().map(|e| e.to_string());
+    let problems: Vec<_> = [filter, stage, params, tls, revoked]
+        .into_iter()
+        .flatten()
+        .collect();
     if problems.is_empty() {
         return say("the configuration can be used");
     }
@@ -150,7 +160,10 @@ async fn serve_until_signal(config: Config, print_ready: bool) -> ExitCode {
             complain(&error.to_string());
             let misconfigured = matches!(
                 error,
-                StartError::UnknownPipeline { .. } | StartError::Tls(_)
+                StartError::UnknownPipeline { .. }
+                    | StartError::Params { .. }
+                    | StartError::Tls(_)
+                    | StartError::Revoked(_)
             );
             return if misconfigured {
                 ExitCode::from(BAD_CONFIG)

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod engine;
 mod http;
 pub mod metrics;
+mod models;
 mod server;
 mod session;
 pub mod shard;

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Encoder, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
+
+use reverie_diffusion::status::State;
 
 use crate::engine::{self, CloseReason, Stats};
 use crate::shard::{SocketCounts, TcpCounts};
@@ -45,7 +47,7 @@ pub struct Metrics {
     pub(crate) rtp_lost: IntCounterVec,
     rtp_resent: IntCounterVec,
     rtcp_feedback: IntCounterVec,
-    jitter: Histogram,
+    jitter: HistogramVec,
     rtt: HistogramVec,
     loss: HistogramVec,
     skew: HistogramVec,
@@ -64,6 +66,11 @@ pub struct Metrics {
     pub(crate) pipelines: IntGaugeVec,
     pub(crate) pipeline_load: HistogramVec,
     pub(crate) pipeline_capacity: IntGauge,
+    pipeline_status: IntGaugeVec,
+    pub(crate) pipeline_fps: GaugeVec,
+    pub(crate) pipeline_reloads: IntCounterVec,
+    pub(crate) pipeline_restarts: IntCounter,
+    pub(crate) params_patches: IntCounterVec,
     pub(crate) moments: IntGaugeVec,
     pub(crate) moment_transitions: IntCounterVec,
     pub(crate) event_streams: IntGaugeVec,
@@ -206,9 +213,10 @@ impl Metrics {
                 "Feedback messages.",
                 &["direction", "type"],
             ),
-            jitter: m.histogram(
+            jitter: m.histograms(
                 "rtp_jitter_seconds",
-                "Interarrival jitter of publishers' tracks.",
+                "Interarrival jitter: of publishers' tracks here, and of the picture as viewers report it.",
+                &["protocol"],
                 FAST,
             ),
             rtt: m.histograms(
@@ -294,6 +302,32 @@ impl Metrics {
             ),
             pipeline_capacity: m
                 .gauge("pipeline_capacity", "Pipelines that may be loaded at once."),
+            pipeline_status: m.gauges(
+                "pipeline_status",
+                "Pipelines that are not OFFLINE, by how they fare.",
+                &["state"],
+            ),
+            pipeline_fps: m.keep(GaugeVec::new(
+                Opts::new(
+                    prefixed("pipeline_frame_rate"),
+                    "Frames per second into and out of the stages of all active pipelines.",
+                ),
+                &["side"],
+            )),
+            pipeline_reloads: m.counters(
+                "pipeline_reloads_total",
+                "Changes of parameters that loaded something anew, by result.",
+                &["result"],
+            ),
+            pipeline_restarts: m.counter(
+                "pipeline_restarts_total",
+                "Pipelines that were loaded again after a failure.",
+            ),
+            params_patches: m.counters(
+                "params_patches_total",
+                "Changes of parameters that were asked for, by result.",
+                &["result"],
+            ),
             moments: m.gauges(
                 "moments",
                 "Moments that have not ended, by state.",
@@ -369,7 +403,9 @@ impl Metrics {
                 .observe(rtt.as_secs_f64());
         }
         if let Some(jitter) = stats.jitter {
-            self.jitter.observe(jitter.as_secs_f64());
+            self.jitter
+                .with_label_values(&[protocol])
+                .observe(jitter.as_secs_f64());
         }
         if let Some(loss) = stats.loss {
             self.loss
@@ -381,6 +417,14 @@ impl Metrics {
     /// The picture of one instant left this much later than its sound.
     pub(crate) fn skew(&self, picture: &str, seconds: f64) {
         self.skew.with_label_values(&[picture]).observe(seconds);
+    }
+
+    /// A channel's pipeline took up or left this state; one that is not there is not counted.
+    pub(crate) fn pipeline_status(&self, state: State, change: i64) {
+        if state != State::Offline {
+            let gauge = self.pipeline_status.with_label_values(&[state.name()]);
+            gauge.add(change);
+        }
     }
 
     /// Feedback counted since the last sample of a session.

@@ -3,15 +3,18 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use reverie_config::Config;
+use reverie_diffusion::params::Params;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle as Task;
 
+use crate::auth::Revoked;
 use crate::channel::{Channels, Shard, Shared};
 use crate::engine::negotiate::{Certificate, Terms};
 use crate::engine::{CloseReason, Command, Limits};
@@ -57,6 +60,17 @@ pub enum StartError {
     /// Certificate and key for HTTPS cannot be used; names key, file and what is wrong.
     #[error("{0}")]
     Tls(String),
+    /// The file of parameters cannot be used.
+    #[error("`diffusion.params` = {path:?}: {reason}")]
+    Params {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The list of revoked tokens cannot be read; names key, file and what is wrong.
+    #[error("{0}")]
+    Revoked(String),
     /// The crypto library made no certificate.
     #[error("cannot make a DTLS certificate")]
     Certificate,
@@ -86,7 +100,9 @@ impl Server {
     /// See [`Self::start`].
     pub async fn start_with(config: Config, stages: Stages) -> Result<Running, StartError> {
         check_pipeline(&config, &stages)?;
+        let params = check_params(&config)?;
         let https = load_tls(&config).await?;
+        let revoked = check_revoked(&config)?;
         let http = bind(config.http.listen, "http.listen").await?;
         let metrics_listener = bind(config.metrics.listen, "metrics.listen").await?;
         let bound = bind_shards(&config)?;
@@ -109,13 +125,14 @@ impl Server {
             metrics,
             shards,
             stages,
+            params,
             capacity,
             sessions: Sessions::default(),
         });
         let channels = Channels::new(shared);
         let router = tokio::spawn(channels.clone().route(events));
         let (stop, stopping) = watch::channel(false);
-        let app = App::new(channels, stopping.clone());
+        let app = App::new(channels, revoked, stopping.clone());
         let addresses = (
             address(&http, "http.listen")?,
             address(&metrics_listener, "metrics.listen")?,
@@ -179,13 +196,49 @@ impl Running {
         format!("{scheme}://{}/", self.http)
     }
 
-    /// Reads certificate and key again, for the connections to come. What cannot be used is logged and changes nothing;
-    /// without HTTPS nothing happens.
+    /// Reads certificate and key again, for the connections to come, and the list of revoked tokens, whose sessions end. What
+    /// cannot be used is logged and changes nothing.
     pub async fn reload(&self) {
-        let Some(https) = self.https.clone() else {
-            tracing::info!("nothing to reload: there is no certificate");
-            return;
-        };
+        let revoked = self.app.auth.revoked();
+        if self.https.is_none() && !revoked.is_configured() {
+            tracing::info!(
+                "nothing to reload: there is no certificate and no list of revoked tokens"
+            );
+        }
+        if let Some(https) = self.https.clone() {
+            self.reload_certificate(https).await;
+        }
+        if revoked.is_configured() {
+            self.reload_revoked(revoked.clone()).await;
+        }
+    }
+
+    async fn reload_revoked(&self, revoked: Revoked) {
+        // The file is on a disk.
+        let list = revoked.clone();
+        match tokio::task::spawn_blocking(move || list.reload()).await {
+            Ok(Ok(count)) => tracing::info!(count, "revoked tokens"),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the revoked tokens were not reloaded; the old list stays");
+                return;
+            }
+            Err(error) => {
+                tracing::error!(%error, "the revoked tokens were not reloaded; the old list stays");
+                return;
+            }
+        }
+        let shared = &self.app.shared;
+        for (peer, shard) in shared.sessions.begun_with(|id| revoked.has(id)) {
+            let close = || Command::Close(peer, CloseReason::Revoked);
+            while shared.shards[shard].handle.is_alive()
+                && shared.shards[shard].handle.send(close()).is_err()
+            {
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+
+    async fn reload_certificate(&self, https: Https) {
         let metrics = &self.app.shared.metrics;
         // The files are on a disk.
         let result = match tokio::task::spawn_blocking(move || https.reload()).await {
@@ -266,9 +319,29 @@ pub(crate) fn check_pipeline(config: &Config, stages: &Stages) -> Result<(), Sta
     })
 }
 
+/// Reads the parameters that channels begin with.
+pub(crate) fn check_params(config: &Config) -> Result<Params, StartError> {
+    let Some(path) = &config.diffusion.params else {
+        return Ok(Params::default());
+    };
+    let wrong = |reason: String| StartError::Params {
+        path: path.clone(),
+        reason,
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let params = Params::default().merge_text(&text);
+    params.map_err(|problems| wrong(problems.to_string()))
+}
+
 /// Reads certificate and key, if there are any.
 pub(crate) fn check_tls(config: &Config) -> Result<Option<(Https, Expiry)>, StartError> {
     Https::load(&config.http.tls).map_err(|error| StartError::Tls(error.to_string()))
+}
+
+/// Reads the list of revoked tokens, if there is one.
+pub(crate) fn check_revoked(config: &Config) -> Result<Revoked, StartError> {
+    let file = config.auth.revoked.as_deref();
+    Revoked::load(file).map_err(|error| StartError::Revoked(error.to_string()))
 }
 
 async fn load_tls(config: &Config) -> Result<Option<(Https, Expiry)>, StartError> {

@@ -37,6 +37,8 @@ pub(crate) struct Session {
     pub(crate) channel: String,
     /// Who may use the URL.
     pub(crate) holder: Holder,
+    /// The id of the signed token that it was begun with.
+    pub(crate) token: Option<String>,
     pub(crate) peer: PeerId,
     pub(crate) shard: usize,
     /// Strong entity tag, with its quotes (RFC 9110, section 8.8.3).
@@ -116,6 +118,14 @@ impl Sessions {
         map.by_peer.insert(session.peer, id.clone());
         map.by_id.insert(id.clone(), session);
         Ok(id)
+    }
+
+    /// Sessions begun with a signed token whose id is among those wanted, each with its shard.
+    pub(crate) fn begun_with(&self, wanted: impl Fn(&str) -> bool) -> Vec<(PeerId, usize)> {
+        let map = self.lock();
+        let by = |session: &&Session| session.token.as_deref().is_some_and(&wanted);
+        let found = map.by_id.values().filter(by);
+        found.map(|session| (session.peer, session.shard)).collect()
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<Session> {

@@ -1,6 +1,7 @@
 //! The `reverie` command as a user runs it.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -149,4 +150,104 @@ fn a_filter_that_cannot_be_read_names_its_key() {
     let refused = output(&["serve"], &[("REVERIE__LOG__LEVEL", "info,,=what")]);
     assert_eq!(refused.status.code(), Some(64));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("log.level"));
+}
+
+#[test]
+fn a_token_without_a_key_to_sign_it_is_refused_with_the_key_to_set() {
+    let refused = output(&["token", "publish", "--channel", "show"], &[]);
+    assert_eq!(refused.status.code(), Some(64));
+    assert!(refused.stdout.is_empty(), "{refused:?}");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(
+        said.contains("auth.token_key") && said.contains("REVERIE__AUTH__TOKEN_KEY"),
+        "{said}"
+    );
+}
+
+/// Writes `cert.pem` and `key.pem`, good from and until so many days from now.
+fn certificate(folder: &Path, from: i64, until: i64) -> [(&'static str, String); 2] {
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).expect("a name");
+    let now = time::OffsetDateTime::now_utc();
+    params.not_before = now + time::Duration::days(from);
+    params.not_after = now + time::Duration::days(until);
+    let cert = params.self_signed(&key).expect("signed").pem();
+    let write = |name: &str, text: String| {
+        let path = folder.join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    [
+        ("REVERIE__HTTP__TLS__CERT", write("cert.pem", cert)),
+        (
+            "REVERIE__HTTP__TLS__KEY",
+            write("key.pem", key.serialize_pem()),
+        ),
+    ]
+}
+
+#[test]
+fn a_certificate_out_of_its_time_is_served_with_a_warning() {
+    for (from, until, warning) in [
+        (-9, -2, Some("has expired")),
+        (2, 9, Some("is not valid yet")),
+        (-2, 9, None),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pair = certificate(folder.path(), from, until);
+        let variables = FREE
+            .iter()
+            .copied()
+            .chain(pair.iter().map(|(name, path)| (*name, path.as_str())));
+        let mut child = reverie(&["serve"], &variables.collect::<Vec<_>>())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary runs");
+        let log = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let said: Vec<String> = log
+            .map(|line| line.expect("UTF-8"))
+            .take_while(|line| !line.contains(" ready: "))
+            .collect();
+        child.kill().expect("it runs");
+        child.wait().expect("a child");
+        let warned: Vec<_> = said.iter().filter(|line| line.contains(" WARN ")).collect();
+        assert_eq!(warned.len(), usize::from(warning.is_some()), "{said:?}");
+        if let Some(word) = warning {
+            assert!(
+                warned[0].contains(word) && warned[0].contains("http.tls.cert"),
+                "{warned:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn make_run_knows_self_signed_certificates_and_nothing_else() {
+    let make = |tls: &str| {
+        Command::new("make")
+            .args(["--dry-run", "run", tls])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("MAKEFLAGS")
+            .output()
+            .expect("make runs")
+    };
+    let plan = |tls| {
+        let output = make(tls);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    };
+    let secure = plan("TLS=self-signed");
+    assert!(
+        secure.contains("cargo build --release -p reverie-sfu --bin reverie")
+            && secure.contains("scripts/run-tls target/release/reverie"),
+        "{secure}"
+    );
+    let plain = plan("TLS=");
+    assert!(
+        plain.contains("cargo run --release -p reverie-sfu --bin reverie -- serve")
+            && !plain.contains("run-tls"),
+        "{plain}"
+    );
+    assert!(!make("TLS=letsencrypt").status.success());
 }

@@ -1,5 +1,7 @@
 //! A copy of a UNet's way down that follows a control picture and corrects the UNet (`ControlNetModel`, Zhang et al. 2023).
 
+use std::ops::Add;
+
 use serde::Deserialize;
 use tch::Tensor;
 
@@ -61,10 +63,11 @@ pub struct Residuals {
     pub mid: Tensor,
 }
 
-impl Residuals {
-    /// The sum of two ControlNets' residuals, for a UNet of the same shape.
-    #[must_use]
-    pub fn add(self, other: &Self) -> Self {
+/// The sum of two ControlNets' residuals, for a UNet of the same shape.
+impl Add<&Self> for Residuals {
+    type Output = Self;
+
+    fn add(self, other: &Self) -> Self {
         Self {
             down: self
                 .down
@@ -94,13 +97,28 @@ impl ControlNet {
     /// # Errors
     /// When a file cannot be read, the configuration asks for what is not supported, or the weights do not fit it.
     pub fn load(folder: &Folder, placement: Placement) -> Result<(Self, Report), Error> {
-        let file = ConfigFile::read(folder)?;
-        file.class("ControlNetModel")?;
-        let config = Config::read(&file)?;
-        let hint = HintConfig::read(&file)?;
+        let (config, hint) = Self::configs(folder)?;
         let weights = Weights::open(folder, placement)?;
         let net = Self::build(&weights, config, &hint);
         Ok((net, weights.finish()?))
+    }
+
+    /// Compares the headers of the weights with the configuration, and reads no tensor. The model is only good for being
+    /// asked what it is.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the configuration asks for what is not supported. What does not fit is in the
+    /// report.
+    pub fn check(folder: &Folder) -> Result<(Self, Report), Error> {
+        let (config, hint) = Self::configs(folder)?;
+        let weights = Weights::headers(folder)?;
+        Ok((Self::build(&weights, config, &hint), weights.report()))
+    }
+
+    fn configs(folder: &Folder) -> Result<(Config, HintConfig), Error> {
+        let file = ConfigFile::read(folder)?;
+        file.class("ControlNetModel")?;
+        Ok((Config::read(&file)?, HintConfig::read(&file)?))
     }
 
     fn build(weights: &Weights, config: Config, hint: &HintConfig) -> Self {
@@ -126,6 +144,45 @@ impl ControlNet {
             mid_out: pointwise(&weights.at("controlnet_mid_block"), inner),
             config,
         }
+    }
+
+    /// Refuses a UNet that the residuals do not fit, or that takes other prompts. `folder` is where the net is from.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] that names the net's configuration and the key that differs.
+    pub fn fits(&self, unet: &Config, folder: &Folder) -> Result<(), Error> {
+        let layers = |config: &Config| -> Vec<usize> {
+            let blocks = 0..config.blocks();
+            blocks.map(|i| *config.layers_per_block.at(i)).collect()
+        };
+        let contexts = |config: &Config| -> Vec<i64> {
+            let blocks = 0..config.blocks();
+            blocks.map(|i| *config.cross_attention_dim.at(i)).collect()
+        };
+        let say = |found: &dyn std::fmt::Debug| format!("{found:?}");
+        let facts = |config: &Config| {
+            [
+                ("in_channels", say(&config.in_channels)),
+                ("block_out_channels", say(&config.block_out_channels)),
+                ("layers_per_block", say(&layers(config))),
+                ("cross_attention_dim", say(&contexts(config))),
+                ("addition_embed_type", say(&config.addition_embed_type)),
+                (
+                    "projection_class_embeddings_input_dim",
+                    say(&config.pooled_dim()),
+                ),
+            ]
+        };
+        let (own, others) = (facts(&self.config), facts(unet));
+        let differs = own.iter().zip(&others).find(|(own, other)| own != other);
+        let Some(((key, own), (_, other))) = differs else {
+            return Ok(());
+        };
+        Err(Error::unsupported(
+            &folder.path().join("config.json"),
+            *key,
+            format!("{own}; the model has {other}"),
+        ))
     }
 
     /// Its configuration.

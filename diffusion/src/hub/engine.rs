@@ -1,8 +1,7 @@
 //! The thread of an engine, and the way in.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,23 +26,32 @@ pub(super) enum Request {
 #[derive(Debug)]
 pub(super) struct Engine {
     requests: Sender<Request>,
-    ended: Arc<AtomicBool>,
+    ended: Ended,
 }
+
+/// Why the thread ended, once it did.
+type Ended = Arc<OnceLock<String>>;
 
 impl Engine {
     /// Begins to load what `params` name.
     pub(super) fn start(library: Arc<Library>, params: &Params, gather: Duration) -> Self {
         let (requests, inbox) = channel();
-        let ended = Arc::new(AtomicBool::new(false));
-        let (flag, params) = (Arc::clone(&ended), params.clone());
+        let ended = Ended::default();
+        let (told, params) = (Arc::clone(&ended), params.clone());
         let name = format!("model:{}", params.model_id);
         let work = move || {
             // A panic ends the engine; who waits for an answer hears that it is gone.
-            let _ = catch_unwind(AssertUnwindSafe(|| run(&library, &params, gather, &inbox)));
-            flag.store(true, Ordering::Release);
+            let run = catch_unwind(AssertUnwindSafe(|| run(&library, &params, gather, &inbox)));
+            let why = match run {
+                Ok(Err(error)) => error.to_string(),
+                _ => GONE.to_owned(),
+            };
+            // Before the requests that are left are dropped, and with them the ways back.
+            let _ = told.set(why);
+            drop(inbox);
         };
-        if thread::Builder::new().name(name).spawn(work).is_err() {
-            ended.store(true, Ordering::Release);
+        if let Err(error) = thread::Builder::new().name(name).spawn(work) {
+            let _ = ended.set(format!("the engine has no thread: {error}"));
         }
         Self { requests, ended }
     }
@@ -54,19 +62,25 @@ impl Engine {
     }
 
     pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
+        self.ended.get().is_some()
+    }
+
+    /// Why a request was dropped.
+    pub(super) fn gone(&self) -> Error {
+        Error::Model(self.ended.get().map_or(GONE, String::as_str).to_owned())
     }
 }
 
-pub(super) fn gone() -> Error {
-    Error::Model("the engine of the model has ended".to_owned())
-}
+const GONE: &str = "the engine of the model has ended";
 
-fn run(library: &Library, params: &Params, gather: Duration, inbox: &Receiver<Request>) {
-    let models = match library.load(params) {
-        Ok((models, _)) => models,
-        Err(error) => return refuse(inbox, &error),
-    };
+/// Until the last session is gone; an error is one of loading.
+fn run(
+    library: &Library,
+    params: &Params,
+    gather: Duration,
+    inbox: &Receiver<Request>,
+) -> Result<(), Error> {
+    let (models, _) = library.load(params)?;
     let mut floor = Floor::new(models);
     while let Ok(request) = inbox.recv() {
         let mut orders = Vec::new();
@@ -74,6 +88,7 @@ fn run(library: &Library, params: &Params, gather: Duration, inbox: &Receiver<Re
         collect(&mut floor, inbox, gather, &mut orders);
         floor.work(orders);
     }
+    Ok(())
 }
 
 /// Frames that are there already, and those that come soon, while another stream might send one.
@@ -110,14 +125,4 @@ fn take(floor: &mut Floor, request: Request, orders: &mut Vec<Ordered>) {
 /// Who asked may be gone; then nobody misses the answer.
 pub(super) fn reply<T>(answer: &Answer<T>, result: Result<T, Error>) {
     let _ = answer.send(result);
-}
-
-/// Tells everybody who waits for this model why there is none.
-fn refuse(inbox: &Receiver<Request>, error: &Error) {
-    // What comes later finds the engine ended, and starts another.
-    while let Ok(request) = inbox.try_recv() {
-        if let Request::Open(_, answer) = request {
-            reply(&answer, Err(Error::Model(error.to_string())));
-        }
-    }
 }

@@ -83,7 +83,7 @@ impl Floor {
     fn stream(&mut self, stream: u64) -> Result<&mut Stream<Rc<Models>>, Error> {
         self.streams
             .get_mut(&stream)
-            .ok_or_else(super::engine::gone)
+            .ok_or_else(|| Error::Model("the stream has ended".to_owned()))
     }
 
     /// Makes the pictures that were ordered and answers each. A fault of one is no fault of the others, unless it
@@ -219,7 +219,7 @@ fn delay(stream: &Stream<Rc<Models>>) -> usize {
 /// Pictures of `size` (width, height) as (n,3,H,W) in [0,1].
 fn tensor(rgb: &[u8], (width, height): (i64, i64), device: tch::Device) -> Result<Tensor, Error> {
     let picture = usize::try_from(width * height * 3).expect("sizes are positive");
-    if rgb.is_empty() || rgb.len() % picture != 0 {
+    if rgb.is_empty() || !rgb.len().is_multiple_of(picture) {
         return Err(Error::Parameter(format!(
             "{} bytes are no pictures of {width}x{height}",
             rgb.len()

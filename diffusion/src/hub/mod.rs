@@ -125,7 +125,7 @@ impl Opening {
         match self.answer.try_recv() {
             Ok(opened) => Some(self.session(opened)),
             Err(TryRecvError::Empty) => None,
-            Err(TryRecvError::Disconnected) => Some(Err(engine::gone())),
+            Err(TryRecvError::Disconnected) => Some(Err(self.engine.gone())),
         }
     }
 
@@ -134,7 +134,7 @@ impl Opening {
     /// # Errors
     /// Why there is no session.
     pub fn wait(self) -> Result<Session, Error> {
-        let opened = self.answer.recv().map_err(|_| engine::gone())?;
+        let opened = self.answer.recv().map_err(|_| self.engine.gone())?;
         self.session(opened)
     }
 
@@ -187,7 +187,7 @@ impl Session {
     ) -> Result<T, Error> {
         let (sender, answer) = std::sync::mpsc::sync_channel(1);
         self.engine.send(request(sender));
-        answer.recv().map_err(|_| engine::gone())?
+        answer.recv().map_err(|_| self.engine.gone())?
     }
 }
 

@@ -48,6 +48,18 @@ impl Component {
     }
 }
 
+/// How many weights of each component of `model` LoRA can change.
+///
+/// # Errors
+/// When the weights of a component cannot be read.
+pub fn targets(model: &Folder) -> Result<Vec<(Component, usize)>, Error> {
+    let modules = modules(model, false)?;
+    let counts = modules
+        .iter()
+        .map(|(&component, modules)| (component, modules.count()));
+    Ok(counts.collect())
+}
+
 /// The changes of several files to the components of one model.
 pub struct Loras {
     changes: BTreeMap<Component, Rc<Changes>>,

@@ -32,6 +32,8 @@ impl Modules {
     ) -> Self {
         let modules: Vec<_> = tensors
             .filter(|(key, shape)| key.ends_with(".weight") && matches!(shape.len(), 2 | 4))
+            // Tables are looked up in, not multiplied with.
+            .filter(|(key, _)| !key.ends_with("_embedding.weight"))
             .map(|(key, shape)| Module {
                 key: key.to_owned(),
                 shape: shape.to_vec(),
@@ -57,6 +59,11 @@ impl Modules {
             }
         }
         Self { by_name, modules }
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.modules.len()
     }
 
     /// The module that goes by `name`, in any spelling.

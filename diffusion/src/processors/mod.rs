@@ -9,6 +9,7 @@ mod chain;
 pub mod feedback;
 mod image;
 pub mod latent_feedback;
+mod live;
 pub mod plain;
 mod resize;
 mod settings;
@@ -23,7 +24,8 @@ mod window;
 
 pub use chain::Chain;
 pub use image::Image;
+pub use live::Live;
 pub use settings::Fault;
 pub use spec::{Kind, Place, Spec};
-pub use stage::{Changes, Stage};
+pub use stage::Stage;
 pub use texture::Textures;

@@ -12,12 +12,8 @@ use super::spec::{Place, Spec};
 use super::texture::Textures;
 use crate::Error;
 
-/// Asked before every frame; what it returns is done from that frame on.
-pub type Changes = Box<dyn FnMut() -> Option<Vec<Spec>>>;
-
 /// Sends every frame through the processors before the diffusion and then through those after it.
 pub struct Stage {
-    changes: Changes,
     textures: Textures,
     chains: [Chain; 2],
     /// What was put out last, while a processor looks at it.
@@ -27,14 +23,13 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// A stage that does `specs` until `changes` says otherwise.
+    /// A stage that does `specs`.
     ///
     /// # Errors
     /// As [`Chain::new`].
-    pub fn new(specs: &[Spec], mut textures: Textures, changes: Changes) -> Result<Self, Error> {
+    pub fn new(specs: &[Spec], mut textures: Textures) -> Result<Self, Error> {
         Ok(Self {
             chains: chains(specs, &mut textures)?,
-            changes,
             textures,
             former: None,
             image: Image::default(),
@@ -49,14 +44,6 @@ impl Stage {
     pub fn set(&mut self, specs: &[Spec]) -> Result<(), Error> {
         self.chains = chains(specs, &mut self.textures)?;
         Ok(())
-    }
-
-    fn follow(&mut self) {
-        if let Some(specs) = (self.changes)()
-            && let Err(error) = self.set(&specs)
-        {
-            tracing::warn!(%error, "the processors stay as they are");
-        }
     }
 
     fn picture(&mut self, source: &I420) -> Result<I420, StageError> {
@@ -88,7 +75,6 @@ impl Stage {
 
 impl stage::Stage for Stage {
     fn process(&mut self, frame: Frame) -> Result<Option<Frame>, StageError> {
-        self.follow();
         if self.chains.iter().all(Chain::is_empty) {
             self.former = None;
             return Ok(Some(frame));

@@ -70,6 +70,15 @@ impl Config {
                 format!("{} is not in 1..={steps}", self.original_inference_steps),
             );
         }
+        for (key, beta) in [("beta_start", self.beta_start), ("beta_end", self.beta_end)] {
+            if !(0.0..1.0).contains(&beta) {
+                return refuse(key, format!("{beta} is not in 0..1"));
+            }
+        }
+        if !self.timestep_scaling.is_normal() {
+            let reason = format!("{} is no factor", self.timestep_scaling);
+            return refuse("timestep_scaling", reason);
+        }
         let trained = self.trained_betas.as_ref();
         if let Some(betas) = trained.filter(|betas| betas.len() as i64 != steps) {
             return refuse(

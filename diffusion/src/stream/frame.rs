@@ -305,7 +305,7 @@ impl<M: Borrow<Models>> Stream<M> {
                 let scale = wanted.conditioning_scale;
                 Some(net.forward(x, time, &told.context, &control, scale))
             })
-            .reduce(|sum, more| sum.add(&more))
+            .reduce(|sum, more| sum + &more)
     }
 
     /// Takes the UNet's answer to the input of `call`.

@@ -85,6 +85,7 @@ impl Models {
         let mut controlnets = Vec::with_capacity(parts.controlnets.len());
         for folder in parts.controlnets {
             let net = ControlNet::load(folder, placement)?;
+            net.0.fits(unet.config(), folder)?;
             controlnets.push(noted(&mut weights, net));
         }
         let ip_adapter = match parts.ip_adapter {

@@ -203,10 +203,7 @@ struct MidBlock {
 impl MidBlock {
     fn load(mut loader: Loader<'_>) -> Option<Self> {
         let (config, block) = (loader.config, loader.block);
-        let attends = match config.mid_block_type.as_deref()? {
-            "UNetMidBlock2D" => false,
-            _ => true,
-        };
+        let attends = config.mid_block_type.as_deref()? == "UNetMidBlock2DCrossAttn";
         let channels = config.block_out_channels[block];
         let depth = *config.transformer_layers_per_block.at(block).at(0);
         Some(Self {

@@ -41,16 +41,33 @@ impl UNet2DCondition {
         placement: Placement,
         adapter: Option<Adapter>,
     ) -> Result<(Self, Report), Error> {
-        let file = ConfigFile::read(folder)?;
-        file.class("UNet2DConditionModel")?;
-        let config = Config::read(&file)?;
-        config.check_up(&file)?;
+        let config = Self::read(folder)?;
         let mut weights = Weights::open(folder, placement)?;
         if let Some(adapter) = adapter {
             weights = weights.adapted(adapter);
         }
         let unet = Self::build(&weights, config);
         Ok((unet, weights.finish()?))
+    }
+
+    /// Compares the headers of the weights with the configuration, and reads no tensor. The model is only good for being
+    /// asked what it is.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the configuration asks for what is not supported. What does not fit is in the
+    /// report.
+    pub fn check(folder: &Folder) -> Result<(Self, Report), Error> {
+        let config = Self::read(folder)?;
+        let weights = Weights::headers(folder)?;
+        Ok((Self::build(&weights, config), weights.report()))
+    }
+
+    fn read(folder: &Folder) -> Result<Config, Error> {
+        let file = ConfigFile::read(folder)?;
+        file.class("UNet2DConditionModel")?;
+        let config = Config::read(&file)?;
+        config.check_up(&file)?;
+        Ok(config)
     }
 
     fn build(weights: &Weights, config: Config) -> Self {
@@ -121,7 +138,7 @@ impl UNet2DCondition {
             for (skip, residual) in skips.iter_mut().zip(&residuals.down) {
                 *skip = &*skip + residual;
             }
-            x = x + &residuals.mid;
+            x += &residuals.mid;
         }
         for block in &self.up {
             x = block.forward(x, &mut skips, &mut cursor);

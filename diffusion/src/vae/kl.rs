@@ -6,11 +6,11 @@ use tch::{Kind, Tensor};
 use crate::Error;
 use crate::attention::attend;
 use crate::config::ConfigFile;
-use crate::device::Placement;
-use crate::folder::Folder;
 use crate::layers::{Conv2d, GroupNorm, Kernel, Linear, channels_last};
 use crate::resnet::{Norm, ResnetBlock2D, picture_size, upsample};
-use crate::weights::{Report, Weights};
+use crate::weights::Weights;
+
+use super::MOST_LEVELS;
 
 const EPS: f64 = 1e-6;
 
@@ -74,8 +74,14 @@ impl Config {
             ],
         )?;
         file.sizes("block_out_channels", &config.block_out_channels)?;
-        if config.block_out_channels.is_empty() {
-            return Err(file.unsupported("block_out_channels", "there is no block"));
+        let levels = config.block_out_channels.len();
+        if !(1..=MOST_LEVELS).contains(&levels) {
+            let reason = format!("{levels} blocks are out of range");
+            return Err(file.unsupported("block_out_channels", reason));
+        }
+        let layers = config.layers_per_block;
+        if !(1..=1000).contains(&layers) {
+            return Err(file.unsupported("layers_per_block", format!("{layers} is out of range")));
         }
         for &channels in &config.block_out_channels {
             file.divides("norm_num_groups", config.norm_num_groups, channels)?;
@@ -140,17 +146,13 @@ pub struct Moments {
 }
 
 impl AutoencoderKL {
-    pub(super) fn load(
+    /// With the weights that `open` gives; it is told whether 16-bit floats are too narrow for them.
+    pub(super) fn build(
         file: &ConfigFile,
-        folder: &Folder,
-        placement: Placement,
-    ) -> Result<(Self, Report), Error> {
+        open: impl FnOnce(bool) -> Result<Weights, Error>,
+    ) -> Result<(Self, Weights), Error> {
         let config = Config::read(file)?;
-        let kind = match placement.kind {
-            Kind::Half if config.force_upcast => Kind::Float,
-            kind => kind,
-        };
-        let weights = Weights::open(folder, Placement { kind, ..placement })?;
+        let weights = open(config.force_upcast)?;
         let latent = config.latent_channels;
         let pointwise = |used: bool, name, channels| {
             used.then(|| Conv2d::load(&weights.at(name), channels, channels, Kernel::ONE))
@@ -160,10 +162,10 @@ impl AutoencoderKL {
             quant_conv: pointwise(config.use_quant_conv, "quant_conv", 2 * latent),
             post_quant_conv: pointwise(config.use_post_quant_conv, "post_quant_conv", latent),
             decoder: Decoder::load(&weights.at("decoder"), &config),
-            kind,
+            kind: weights.placement().kind,
             config,
         };
-        Ok((vae, weights.finish()?))
+        Ok((vae, weights))
     }
 
     /// Mean and standard deviation for pictures of (n, 3, h, w) in [-1, 1].

@@ -3,7 +3,7 @@
 mod kl;
 mod taesd;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 pub use kl::{AutoencoderKL, Moments};
 pub use taesd::AutoencoderTiny;
@@ -12,7 +12,10 @@ use crate::Error;
 use crate::config::ConfigFile;
 use crate::device::Placement;
 use crate::folder::Folder;
-use crate::weights::Report;
+use crate::weights::{Report, Weights};
+
+/// More sizes of the picture, each half of the one before, than there are in any.
+const MOST_LEVELS: usize = 16;
 
 /// An autoencoder.
 #[derive(Debug)]
@@ -29,27 +32,50 @@ impl Vae {
     /// # Errors
     /// When a file cannot be read, the class or a setting is not supported, or the weights do not fit.
     pub fn load(folder: &Folder, placement: Placement) -> Result<(Self, Report), Error> {
+        let (vae, weights) = Self::build(folder, |in_full| {
+            let kind = match placement.kind {
+                Kind::Half if in_full => Kind::Float,
+                kind => kind,
+            };
+            Weights::open(folder, Placement { kind, ..placement })
+        })?;
+        Ok((vae, weights.finish()?))
+    }
+
+    /// Compares the headers of the weights with the configuration, and reads no tensor. The autoencoder is only good for
+    /// being asked for its sizes.
+    ///
+    /// # Errors
+    /// When a file cannot be read or the configuration asks for what is not supported. What does not fit is in the
+    /// report.
+    pub fn check(folder: &Folder) -> Result<(Self, Report), Error> {
+        let (vae, weights) = Self::build(folder, |_| Weights::headers(folder))?;
+        Ok((vae, weights.report()))
+    }
+
+    fn build(
+        folder: &Folder,
+        open: impl FnOnce(bool) -> Result<Weights, Error>,
+    ) -> Result<(Self, Weights), Error> {
         let file = ConfigFile::read(folder)?;
         match folder.class_name()?.as_deref() {
             Some("AutoencoderTiny") => {
-                let (vae, report) = AutoencoderTiny::load(&file, folder, placement)?;
-                Ok((Self::Tiny(vae), report))
+                let (vae, weights) = AutoencoderTiny::build(&file, || open(false))?;
+                Ok((Self::Tiny(vae), weights))
             }
             Some("AutoencoderKL") => {
-                let (vae, report) = AutoencoderKL::load(&file, folder, placement)?;
-                Ok((Self::KL(Box::new(vae)), report))
+                let (vae, weights) = AutoencoderKL::build(&file, open)?;
+                Ok((Self::KL(Box::new(vae)), weights))
             }
-            other => Err(file.unsupported(
-                "_class_name",
-                match other {
-                    Some(name) => {
-                        format!(
-                            "\"{name}\" is not supported, only AutoencoderTiny and AutoencoderKL"
-                        )
-                    }
+            other => {
+                let reason = match other {
+                    Some(name) => format!(
+                        "\"{name}\" is not supported, only AutoencoderTiny and AutoencoderKL"
+                    ),
                     None => "is missing, so the architecture is not known".to_owned(),
-                },
-            )),
+                };
+                Err(file.unsupported("_class_name", reason))
+            }
         }
     }
 

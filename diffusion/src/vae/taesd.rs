@@ -5,11 +5,11 @@ use tch::Tensor;
 
 use crate::Error;
 use crate::config::ConfigFile;
-use crate::device::Placement;
-use crate::folder::Folder;
 use crate::layers::{Conv2d, Kernel, channels_last};
 use crate::resnet::picture_size;
-use crate::weights::{Report, Weights};
+use crate::weights::Weights;
+
+use super::MOST_LEVELS;
 
 #[derive(Debug, Deserialize)]
 #[serde(default)]
@@ -70,8 +70,11 @@ impl Config {
             ),
         ] {
             file.sizes(key, channels)?;
-            if channels.is_empty() || channels.len() != blocks.len() {
+            if !(1..=MOST_LEVELS).contains(&channels.len()) || channels.len() != blocks.len() {
                 return Err(file.unsupported(key, format!("there are {} blocks", blocks.len())));
+            }
+            if let Some(blocks) = blocks.iter().find(|&&blocks| blocks > 1000) {
+                return Err(file.unsupported(key, format!("{blocks} blocks are out of range")));
             }
             if channels.iter().any(|width| *width != channels[0]) {
                 return Err(file.unsupported(key, "the blocks are not of one width"));
@@ -103,19 +106,19 @@ enum Layer {
 struct Block([Conv2d; 3]);
 
 impl AutoencoderTiny {
-    pub(super) fn load(
+    /// With the weights that `open` gives.
+    pub(super) fn build(
         file: &ConfigFile,
-        folder: &Folder,
-        placement: Placement,
-    ) -> Result<(Self, Report), Error> {
+        open: impl FnOnce() -> Result<Weights, Error>,
+    ) -> Result<(Self, Weights), Error> {
         let config = Config::read(file)?;
-        let weights = Weights::open(folder, placement)?;
+        let weights = open()?;
         let vae = Self {
             encoder: encoder(&weights.at("encoder").at("layers"), &config),
             decoder: decoder(&weights.at("decoder").at("layers"), &config),
             config,
         };
-        Ok((vae, weights.finish()?))
+        Ok((vae, weights))
     }
 
     pub(super) fn encode(&self, image: &Tensor) -> Tensor {

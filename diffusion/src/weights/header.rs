@@ -33,6 +33,13 @@ pub(super) struct Tensor {
     pub(super) bytes: usize,
 }
 
+impl Tensor {
+    /// How many numbers it holds.
+    pub(super) fn numbers(&self) -> u64 {
+        self.shape.iter().map(|&n| n.unsigned_abs()).product()
+    }
+}
+
 impl Header {
     /// Opens a file and reads its header.
     ///

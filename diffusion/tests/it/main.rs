@@ -8,6 +8,8 @@
 mod adapters;
 mod golden;
 mod hub;
+mod inspect;
 mod modules;
+mod stage;
 mod stream;
 mod weights;

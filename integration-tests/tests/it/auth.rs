@@ -7,7 +7,7 @@ use hyper::Method;
 use reverie_config::{Config, Role, Scope, Secret, StaticToken};
 use reverie_integration_tests::client::{Client, PATIENCE, root};
 use reverie_integration_tests::http::{Answer, send};
-use reverie_integration_tests::server::{TestServer, binary, config};
+use reverie_integration_tests::server::{Binary, TestServer, binary, config};
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::Instant;
@@ -43,7 +43,12 @@ async fn python(arguments: &[&str]) -> Result<Value> {
 }
 
 /// A token of `reverie token`.
-async fn minted(arguments: &[&str]) -> Result<String> {
+pub(crate) async fn minted(arguments: &[&str]) -> Result<String> {
+    Ok(minted_with_id(arguments).await?.0)
+}
+
+/// The same with its id, which stands among the claims on standard error.
+async fn minted_with_id(arguments: &[&str]) -> Result<(String, String)> {
     let output = Command::new(binary()?)
         .arg("token")
         .args(arguments)
@@ -51,7 +56,14 @@ async fn minted(arguments: &[&str]) -> Result<String> {
         .output()
         .await?;
     ensure!(output.status.success(), "{output:?}");
-    Ok(String::from_utf8(output.stdout)?.trim_end().to_owned())
+    let token = String::from_utf8(output.stdout)?.trim_end().to_owned();
+    let said = String::from_utf8(output.stderr)?;
+    let claims = said
+        .lines()
+        .find_map(|line| line.strip_prefix("reverie: claims "));
+    let claims: Value = serde_json::from_str(claims.context("claims")?)?;
+    let id = claims["jti"].as_str().context("an id")?.to_owned();
+    Ok((token, id))
 }
 
 async fn ask(
@@ -425,5 +437,48 @@ async fn w8_on_an_open_server_anybody_may_take_over() -> Result<()> {
     let with_token = publish(&server, "show", "whatever-somebody-sends").await?;
     ensure!(with_token.status == 201, "{with_token:?}");
     server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_taken_back_ends_its_session_and_opens_nothing_more() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let list = folder.path().join("revoked");
+    std::fs::write(&list, "# none yet\n")?;
+    let server = Binary::start_with(&[
+        ("REVERIE__AUTH__TOKEN_KEY", KEY),
+        ("REVERIE__AUTH__REVOKED", list.to_str().context("UTF-8")?),
+    ])
+    .await?;
+    let url = |channel: &str| format!("http://{}/whip/{channel}", server.http);
+    let (lost, id) = minted_with_id(&["publish", "--channel", "show"]).await?;
+    let other = minted(&["publish", "--channel", "other"]).await?;
+    let mut loser = Client::aiortc_publish_as(&url("show"), &lost)?;
+    let mut winner = Client::aiortc_publish_as(&url("other"), &other)?;
+    for client in [&mut loser, &mut winner] {
+        let sends = |l: &Value| l["event"] == "stats";
+        client.wait_for("a second of sending", sends).await?;
+    }
+    std::fs::write(&list, format!("# lent by mistake\n{id}\n"))?;
+    server.signal("HUP").await?;
+    server
+        .metric_line(r#"reverie_session_closes_total{protocol="whip",reason="revoked"} 1"#)
+        .await?;
+    let bearer = format!("Bearer {lost}");
+    let headers = [SDP, ("authorization", bearer.as_str())];
+    let again = send(Method::POST, &url("show"), &headers, OFFER).await?;
+    is_problem(&again, 401, "revoked")?;
+    ensure!(
+        server.metric("reverie_publishers ").await? == 1.0,
+        "the other one goes on"
+    );
+    // A list that is gone takes nothing back and gives nothing back.
+    std::fs::remove_file(&list)?;
+    server.signal("HUP").await?;
+    let again = send(Method::POST, &url("show"), &headers, OFFER).await?;
+    is_problem(&again, 401, "revoked")?;
+    loser.stop().await?;
+    winner.stop().await?;
+    ensure!(server.terminate().await? == Some(0), "it ends in order");
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! HTTPS: the chain, a change of certificate under running sessions, slow clients, and a browser that gets its camera.
 
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
-use reverie_config::Tls;
+use reverie_config::{Config, Secret, Tls};
 use reverie_integration_tests::client::{Client, PATIENCE, root};
 use reverie_integration_tests::secure::Connection;
 use reverie_integration_tests::server::{Binary, TestServer, binary, config};
@@ -18,7 +19,7 @@ use crate::conformance::OFFER;
 const FRAGMENT: (&str, &str) = ("content-type", "application/trickle-ice-sdpfrag");
 
 /// Makes a certificate with the command; returns it in PEM.
-async fn certificate(folder: &Path) -> Result<Vec<u8>> {
+pub(crate) async fn certificate(folder: &Path) -> Result<Vec<u8>> {
     let made = Command::new(binary()?)
         .args(["tls", "self-signed", "--out"])
         .arg(folder)
@@ -28,7 +29,8 @@ async fn certificate(folder: &Path) -> Result<Vec<u8>> {
     Ok(std::fs::read(folder.join("cert.pem"))?)
 }
 
-fn text(path: &Path) -> Result<&str> {
+/// A path as text.
+pub(crate) fn text(path: &Path) -> Result<&str> {
     path.to_str().context("a path in UTF-8")
 }
 
@@ -136,9 +138,12 @@ async fn sighup_without_https_changes_nothing() -> Result<()> {
 }
 
 async fn secured() -> Result<(tempfile::TempDir, Vec<u8>, TestServer)> {
+    secured_with(config()).await
+}
+
+async fn secured_with(mut config: Config) -> Result<(tempfile::TempDir, Vec<u8>, TestServer)> {
     let folder = tempfile::tempdir()?;
     let pem = certificate(folder.path()).await?;
-    let mut config = config();
     config.http.tls = Tls {
         cert: Some(folder.path().join("cert.pem")),
         key: Some(folder.path().join("key.pem")),
@@ -214,6 +219,66 @@ async fn a_browser_publishes_its_camera_over_https() -> Result<()> {
         )
         .await?;
     browser.stop().await?;
+    server.stop().await;
+    Ok(())
+}
+
+/// The address that packets to elsewhere leave from; `None` on a machine that has none beside the loopback.
+fn own_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // Nothing is sent; the address is one of those for documentation.
+    socket.connect("192.0.2.1:9").ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_loopback()).then_some(own)
+}
+
+/// Browsers give a camera to pages of the loopback in any case, and to those of other addresses by HTTPS alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_from_another_address_gets_its_camera_by_https_and_not_without() -> Result<()> {
+    let Some(own) = own_address() else {
+        println!("this machine has no address beside the loopback");
+        return Ok(());
+    };
+    const PUBLISH: &str = "publish-correct-horse";
+    const WATCH: &str = "watch-correct-horse";
+    let mut open = config();
+    open.http.listen = SocketAddr::new(own, 0);
+    open.auth.publish_token = Secret::new(PUBLISH).ok();
+    open.auth.watch_token = Secret::new(WATCH).ok();
+    open.auth.control_token = Secret::new("control-correct-horse").ok();
+    let plain = TestServer::start_with(open.clone()).await?;
+    let (_folder, _, server) = secured_with(open).await?;
+    let tokens = format!("#publish={PUBLISH}&watch={WATCH}");
+    let page = format!("bridge/show?source=camera&autostart=1&size=640x360&fps=30{tokens}");
+    let mut browser = Client::chromium_with(&["--any-certificate"]).await?;
+    browser
+        .open("plain", &plain.url(&format!("/{page}")))
+        .await?;
+    browser
+        .until(
+            "plain",
+            "!isSecureContext && location.hostname !== 'localhost' && window.reverie.state === 'failed'",
+        )
+        .await?;
+    let https = format!("https://{}", server.address());
+    browser.open("bridge", &format!("{https}/{page}")).await?;
+    browser
+        .until(
+            "bridge",
+            "isSecureContext && window.reverie.state === 'live'",
+        )
+        .await?;
+    browser
+        .open("watch", &format!("{https}/watch/show#token={WATCH}"))
+        .await?;
+    browser
+        .until(
+            "watch",
+            "window.reverie.state === 'live' && document.querySelector('#video').videoWidth > 0",
+        )
+        .await?;
+    browser.stop().await?;
+    plain.stop().await;
     server.stop().await;
     Ok(())
 }

@@ -39,15 +39,6 @@ async fn behind_relay(seed: u64) -> Result<(TestServer, Relay)> {
     Ok((server, relay))
 }
 
-/// The bridge page in a browser, publishing over a link of its own.
-async fn bridge(server: &TestServer, relay: &mut Relay) -> Result<(Client, Link)> {
-    let link = relay.link();
-    let mut browser = Client::chromium_hidden().await?;
-    browser.open("bridge", &server.url(BRIDGE)).await?;
-    live(server).await?;
-    Ok((browser, link))
-}
-
 async fn live(server: &TestServer) -> Result<()> {
     server
         .channel_until("show", "live", |c| c["live"] == true)
@@ -55,16 +46,52 @@ async fn live(server: &TestServer) -> Result<()> {
     Ok(())
 }
 
-/// The watch page in a browser, on a link of its own; its pictures are read.
-async fn watch(server: &TestServer, relay: &mut Relay) -> Result<(Client, Link)> {
-    let link = relay.link();
-    let mut browser = Client::chromium_hidden().await?;
+/// The watch page in a browser; its pictures are read.
+async fn watch(browser: &mut Client, server: &TestServer) -> Result<()> {
     browser.open("watch", &server.url("/watch/show")).await?;
     browser.until("watch", PLAYING).await?;
     browser
         .ask(json!({ "cmd": "watch_frames", "page": "watch", "selector": "#video" }))
         .await?;
-    Ok((browser, link))
+    Ok(())
+}
+
+/// A browser that publishes and one that watches, each over a link of its own.
+struct Scene {
+    server: TestServer,
+    browser: Client,
+    seeing: Link,
+    publisher: Client,
+    sending: Link,
+}
+
+impl Scene {
+    async fn open(seed: u64) -> Result<Self> {
+        let (server, mut relay) = behind_relay(seed).await?;
+        let sending = relay.link();
+        let mut publisher = Client::chromium_hidden().await?;
+        publisher.open("bridge", &server.url(BRIDGE)).await?;
+        live(&server).await?;
+        let seeing = relay.link();
+        let mut browser = Client::chromium_hidden().await?;
+        watch(&mut browser, &server).await?;
+        Ok(Self {
+            server,
+            browser,
+            seeing,
+            publisher,
+            sending,
+        })
+    }
+}
+
+/// Stops everybody in order.
+async fn end(server: TestServer, clients: [Client; 2]) -> Result<()> {
+    for mut client in clients {
+        client.stop().await?;
+    }
+    server.stop().await;
+    Ok(())
 }
 
 /// Pictures of the watch page over a span of time.
@@ -121,9 +148,13 @@ fn losing(loss: f64) -> Conditions {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nine_pictures_of_ten_arrive_at_three_percent_of_loss_in_both_directions() -> Result<()> {
-    let (server, mut relay) = behind_relay(31).await?;
-    let (mut publisher, sending) = bridge(&server, &mut relay).await?;
-    let (mut browser, seeing) = watch(&server, &mut relay).await?;
+    let Scene {
+        server,
+        mut browser,
+        seeing,
+        publisher,
+        sending,
+    } = Scene::open(31).await?;
     let clean = share(&pictures(&mut browser, Duration::from_secs(3)).await);
     for link in [&sending, &seeing] {
         link.set_both(losing(0.03));
@@ -165,18 +196,18 @@ async fn nine_pictures_of_ten_arrive_at_three_percent_of_loss_in_both_directions
         println!("{series} {count}");
         ensure!(count > 0.0, "{series} is {count}");
     }
-    for client in [&mut browser, &mut publisher] {
-        client.stop().await?;
-    }
-    server.stop().await;
-    Ok(())
+    end(server, [browser, publisher]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_picture_returns_after_two_dark_seconds_without_a_reload() -> Result<()> {
-    let (server, mut relay) = behind_relay(32).await?;
-    let (mut publisher, sending) = bridge(&server, &mut relay).await?;
-    let (mut browser, seeing) = watch(&server, &mut relay).await?;
+    let Scene {
+        server,
+        mut browser,
+        seeing,
+        publisher,
+        sending,
+    } = Scene::open(32).await?;
     let before = browser.stats("watch").await?;
     for (name, link) in [("viewer", &seeing), ("publisher", &sending)] {
         next_picture(&mut browser).await?;
@@ -199,18 +230,18 @@ async fn the_picture_returns_after_two_dark_seconds_without_a_reload() -> Result
     ensure!(before["peers"] == after["peers"], "{before} {after}");
     let faults = frames::faults(&frames::of_page(&browser.seen, "watch"));
     ensure!(faults.is_empty(), "{faults:?}");
-    for client in [&mut browser, &mut publisher] {
-        client.stop().await?;
-    }
-    server.stop().await;
-    Ok(())
+    end(server, [browser, publisher]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn disorder_jitter_and_doubles_leave_the_pictures_in_order() -> Result<()> {
-    let (server, mut relay) = behind_relay(33).await?;
-    let (mut publisher, sending) = bridge(&server, &mut relay).await?;
-    let (mut browser, seeing) = watch(&server, &mut relay).await?;
+    let Scene {
+        server,
+        mut browser,
+        seeing,
+        publisher,
+        sending,
+    } = Scene::open(33).await?;
     let rough = Conditions {
         delay: Duration::from_millis(20),
         jitter: Duration::from_millis(20),
@@ -232,11 +263,7 @@ async fn disorder_jitter_and_doubles_leave_the_pictures_in_order() -> Result<()>
     );
     let faults = frames::faults(&seen);
     ensure!(faults.is_empty(), "{faults:?}");
-    for client in [&mut browser, &mut publisher] {
-        client.stop().await?;
-    }
-    server.stop().await;
-    Ok(())
+    end(server, [browser, publisher]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,9 +363,13 @@ async fn delays(player: &mut Client, span: Duration) -> Delays {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn media_goes_on_when_the_address_of_a_publisher_or_a_viewer_changes() -> Result<()> {
-    let (server, mut relay) = behind_relay(35).await?;
-    let (mut publisher, sending) = bridge(&server, &mut relay).await?;
-    let (mut browser, seeing) = watch(&server, &mut relay).await?;
+    let Scene {
+        server,
+        mut browser,
+        seeing,
+        publisher,
+        sending,
+    } = Scene::open(35).await?;
     let before = browser.stats("watch").await?;
     let moved = server.series("reverie_address_changes_total").await?;
     let changes = [("publisher", &sending, 1.5), ("viewer", &seeing, 4.0)];
@@ -372,11 +403,7 @@ async fn media_goes_on_when_the_address_of_a_publisher_or_a_viewer_changes() -> 
     );
     let after = browser.stats("watch").await?;
     ensure!(before["peers"] == after["peers"], "{before} {after}");
-    for client in [&mut browser, &mut publisher] {
-        client.stop().await?;
-    }
-    server.stop().await;
-    Ok(())
+    end(server, [browser, publisher]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -384,7 +411,7 @@ async fn a_publisher_that_hears_no_request_is_asked_again_and_joiners_get_its_gr
 -> Result<()> {
     let (server, mut relay) = behind_relay(36).await?;
     let sending = relay.link();
-    let mut publisher = Client::aiortc_publish_hidden(&server.url("/whip/show"))?;
+    let publisher = Client::aiortc_publish_hidden(&server.url("/whip/show"))?;
     live(&server).await?;
     // No request for a keyframe and no NACK reaches the publisher.
     sending.set(
@@ -432,11 +459,7 @@ async fn a_publisher_that_hears_no_request_is_asked_again_and_joiners_get_its_gr
             "still asking after {asked} requests"
         );
     }
-    for client in [&mut player, &mut publisher] {
-        client.stop().await?;
-    }
-    server.stop().await;
-    Ok(())
+    end(server, [player, publisher]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -456,11 +479,7 @@ async fn where_no_datagram_passes_media_flows_over_tcp_in_both_directions() -> R
     publisher.open("bridge", &server.url(BRIDGE)).await?;
     live(&server).await?;
     let mut browser = Client::chromium_hidden().await?;
-    browser.open("watch", &server.url("/watch/show")).await?;
-    browser.until("watch", PLAYING).await?;
-    browser
-        .ask(json!({ "cmd": "watch_frames", "page": "watch", "selector": "#video" }))
-        .await?;
+    watch(&mut browser, &server).await?;
     next_picture(&mut browser).await?;
     let seen = pictures(&mut browser, Duration::from_secs(6)).await;
     println!("{} pictures in 6 s", seen.len());
@@ -476,11 +495,7 @@ async fn where_no_datagram_passes_media_flows_over_tcp_in_both_directions() -> R
         .series(r#"reverie_tcp_connections_total{result="accepted"}"#)
         .await?;
     ensure!(accepted >= 2.0, "{accepted} connections");
-    for client in [&mut browser, &mut publisher] {
-        client.stop().await?;
-    }
-    server.stop().await;
-    Ok(())
+    end(server, [browser, publisher]).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -493,22 +508,14 @@ async fn a_server_of_both_families_is_reached_over_ipv6() -> Result<()> {
     config.media.listen = "[::]:0".parse()?;
     config.media.advertise = vec!["::1".parse::<std::net::IpAddr>()?.into()];
     let server = TestServer::start_with(config).await?;
-    let mut publisher = Client::aiortc_publish(&server.url("/whip/show"))?;
+    let publisher = Client::aiortc_publish(&server.url("/whip/show"))?;
     live(&server).await?;
     let mut browser = Client::chromium().await?;
-    browser.open("watch", &server.url("/watch/show")).await?;
-    browser.until("watch", PLAYING).await?;
-    browser
-        .ask(json!({ "cmd": "watch_frames", "page": "watch", "selector": "#video" }))
-        .await?;
+    watch(&mut browser, &server).await?;
     next_picture(&mut browser).await?;
     let pair = browser.stats("watch").await?["pair"].clone();
     ensure!(pair["remote"]["address"] == "::1", "{pair}");
-    for client in [&mut browser, &mut publisher] {
-        client.stop().await?;
-    }
-    server.stop().await;
-    Ok(())
+    end(server, [browser, publisher]).await
 }
 
 /// True if the host has an IPv6 address of global scope (the fourth column of this list of the kernel).
@@ -520,7 +527,7 @@ fn has_ipv6() -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_names_the_candidates_at_start_and_the_port_that_no_stun_came_to() -> Result<()> {
-    let (server, mut log) = Binary::start_logged().await?;
+    let (server, mut log) = Binary::start_logged(&[]).await?;
     let line = wait_for_line(&mut log, "candidates=").await?;
     ensure!(line.contains("127.0.0.1:"), "{line}");
     let answer = http::send(

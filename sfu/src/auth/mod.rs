@@ -2,12 +2,14 @@
 //!
 //! No token, key or signature is ever part of an error, a log line or a `Debug` output.
 
+mod revoked;
 pub(crate) mod token;
 
 use std::fmt;
 
 use reverie_config::{Role, Scope, Secret, StaticToken};
 
+pub(crate) use revoked::Revoked;
 use token::Verifier;
 pub(crate) use token::{Fault, Grant};
 
@@ -48,6 +50,8 @@ pub(crate) struct Pass {
     pub(crate) holder: Holder,
     /// Where the token is good.
     pub(crate) scope: Scope,
+    /// The id of a signed token, by which it can be revoked.
+    pub(crate) token: Option<String>,
 }
 
 /// Why a request is not allowed.
@@ -77,6 +81,7 @@ impl Denied {
 pub(crate) struct Auth {
     known: Vec<Known>,
     verifier: Option<Verifier>,
+    revoked: Revoked,
     open: Open,
 }
 
@@ -107,7 +112,7 @@ enum Right {
 }
 
 impl Auth {
-    pub(crate) fn new(config: &reverie_config::Auth) -> Self {
+    pub(crate) fn new(config: &reverie_config::Auth, revoked: Revoked) -> Self {
         let everywhere = |role| Right::Media(role, Scope::All);
         let own = [
             (&config.publish_token, everywhere(Role::Publish)),
@@ -126,6 +131,7 @@ impl Auth {
         Self {
             known: own.chain(config.tokens.iter().map(Known::from)).collect(),
             verifier: config.token_key.as_ref().map(Verifier::new),
+            revoked,
             open: Open {
                 publish: !config.guards(Role::Publish),
                 watch: config.public_watch || !config.guards(Role::Watch),
@@ -147,6 +153,7 @@ impl Auth {
             return Ok(Pass {
                 holder: Holder::Anybody,
                 scope: Scope::All,
+                token: None,
             });
         }
         let token = token.ok_or(Denied::NoToken)?;
@@ -157,7 +164,10 @@ impl Auth {
             .verifier
             .as_ref()
             .ok_or(Denied::Invalid(Fault::Unknown))?;
-        let grant = verifier.read(token).map_err(Denied::Invalid)?;
+        let (grant, id) = verifier.read(token).map_err(Denied::Invalid)?;
+        if id.as_ref().is_some_and(|id| self.revoked.has(id)) {
+            return Err(Denied::Invalid(Fault::Revoked));
+        }
         let right = Right::Media(grant.role, grant.scope.clone());
         if !right.opens(need) {
             return Err(elsewhere([&right], need));
@@ -169,7 +179,13 @@ impl Auth {
         Ok(Pass {
             holder,
             scope: grant.scope,
+            token: id,
         })
+    }
+
+    /// The tokens that were revoked.
+    pub(crate) fn revoked(&self) -> &Revoked {
+        &self.revoked
     }
 
     fn is_open(&self, need: Need<'_>) -> bool {
@@ -204,6 +220,7 @@ impl Auth {
             Some(right) => Ok(Pass {
                 holder,
                 scope: right.scope(),
+                token: None,
             }),
             None => Err(elsewhere(current, need)),
         })

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use reverie_config::{Auth as Config, Day, Role, Scope, Secret, StaticToken};
 
 use super::token::mint;
-use super::{Auth, Denied, Fault, Grant, Holder, Need};
+use super::{Auth, Denied, Fault, Grant, Holder, Need, Revoked};
 
 const PUBLISH: &str = "publish-0123456789";
 const WATCH: &str = "watch-0123456789abc";
@@ -33,10 +33,13 @@ fn signed(role: Role, scope: &str, subject: Option<&str>) -> String {
 }
 
 fn with_key() -> Auth {
-    Auth::new(&Config {
-        token_key: Some(secret(KEY)),
-        ..Config::default()
-    })
+    Auth::new(
+        &Config {
+            token_key: Some(secret(KEY)),
+            ..Config::default()
+        },
+        Revoked::default(),
+    )
 }
 
 fn elsewhere(result: &Result<super::Pass, Denied>) -> bool {
@@ -45,7 +48,7 @@ fn elsewhere(result: &Result<super::Pass, Denied>) -> bool {
 
 #[test]
 fn without_any_token_everything_is_open_and_everybody_is_the_same() {
-    let auth = Auth::new(&Config::default());
+    let auth = Auth::new(&Config::default(), Revoked::default());
     for need in [
         Need::Publish("a"),
         Need::Watch("a"),
@@ -62,12 +65,15 @@ fn without_any_token_everything_is_open_and_everybody_is_the_same() {
 
 #[test]
 fn a_static_token_opens_its_own_doors_only() {
-    let auth = Auth::new(&Config {
-        publish_token: Some(secret(PUBLISH)),
-        watch_token: Some(secret(WATCH)),
-        control_token: Some(secret(CONTROL)),
-        ..Config::default()
-    });
+    let auth = Auth::new(
+        &Config {
+            publish_token: Some(secret(PUBLISH)),
+            watch_token: Some(secret(WATCH)),
+            control_token: Some(secret(CONTROL)),
+            ..Config::default()
+        },
+        Revoked::default(),
+    );
     assert!(auth.check(Need::Publish("a"), Some(PUBLISH), 0).is_ok());
     assert!(
         auth.check(Need::Look("a"), Some(PUBLISH), 0).is_ok(),
@@ -95,14 +101,17 @@ fn a_scoped_token_is_for_its_channel_until_its_last_day_is_over() {
         secret: secret(text),
         last_day,
     };
-    let auth = Auth::new(&Config {
-        tokens: vec![
-            entry("a", PUBLISH, Some(day)),
-            entry("b", PUBLISH, None),
-            entry("c", WATCH, Some(day)),
-        ],
-        ..Config::default()
-    });
+    let auth = Auth::new(
+        &Config {
+            tokens: vec![
+                entry("a", PUBLISH, Some(day)),
+                entry("b", PUBLISH, None),
+                entry("c", WATCH, Some(day)),
+            ],
+            ..Config::default()
+        },
+        Revoked::default(),
+    );
     let end = day.end_s();
     let on_a = auth
         .check(Need::Publish("a"), Some(PUBLISH), end - 1)
@@ -203,11 +212,14 @@ fn a_token_of_another_key_and_one_that_expired_say_so() {
 
 #[test]
 fn nothing_secret_is_in_a_debug_output() {
-    let auth = Auth::new(&Config {
-        publish_token: Some(secret(PUBLISH)),
-        token_key: Some(secret(KEY)),
-        ..Config::default()
-    });
+    let auth = Auth::new(
+        &Config {
+            publish_token: Some(secret(PUBLISH)),
+            token_key: Some(secret(KEY)),
+            ..Config::default()
+        },
+        Revoked::default(),
+    );
     let shown = format!("{auth:?} {auth:#?}");
     assert!(!shown.contains(PUBLISH) && !shown.contains(KEY), "{shown}");
 }
@@ -223,4 +235,29 @@ fn a_subject_of_a_sensible_length_only() {
         };
         assert!(mint(&secret(KEY), &grant, 0, Duration::ZERO).is_err());
     }
+}
+
+#[test]
+fn a_revoked_token_opens_nothing_and_others_of_its_subject_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("revoked");
+    std::fs::write(&path, "").expect("written");
+    let revoked = Revoked::load(Some(&path)).expect("readable");
+    let config = Config {
+        token_key: Some(secret(KEY)),
+        ..Config::default()
+    };
+    let auth = Auth::new(&config, revoked.clone());
+    let (lost, other) = (
+        signed(Role::Publish, "a", Some("ann")),
+        signed(Role::Publish, "a", Some("ann")),
+    );
+    let need = Need::Publish("a");
+    let pass = auth.check(need, Some(&lost), 0).expect("good");
+    std::fs::write(&path, pass.token.expect("an id")).expect("written");
+    assert!(auth.check(need, Some(&lost), 0).is_ok(), "not read yet");
+    assert_eq!(revoked.reload().expect("readable"), 1);
+    let denied = auth.check(need, Some(&lost), 0).expect_err("revoked");
+    assert_eq!(denied, Denied::Invalid(Fault::Revoked));
+    assert!(auth.check(need, Some(&other), 0).is_ok());
 }

@@ -41,6 +41,8 @@ pub(crate) enum Fault {
     Signature,
     #[error("the token has expired")]
     Expired,
+    #[error("the token has been revoked")]
+    Revoked,
     #[error("the token is not valid yet")]
     Early,
     #[error("the token was made for another service")]
@@ -87,6 +89,7 @@ struct Claims<'a> {
 #[derive(Deserialize)]
 struct Read {
     sub: Option<String>,
+    jti: Option<String>,
     role: String,
     channel: String,
 }
@@ -142,8 +145,8 @@ impl Verifier {
         }
     }
 
-    /// What the token allows now.
-    pub(super) fn read(&self, token: &str) -> Result<Grant, Fault> {
+    /// What the token allows now, and its id if it has one.
+    pub(super) fn read(&self, token: &str) -> Result<(Grant, Option<String>), Fault> {
         if token.bytes().filter(|byte| *byte == b'.').count() != 2 {
             return Err(Fault::Unknown);
         }
@@ -152,18 +155,24 @@ impl Verifier {
             return Err(Fault::Malformed);
         }
         let read = decode::<Read>(token, &self.key, &self.rules).map_err(|error| fault(&error))?;
-        let Read { sub, role, channel } = read.claims;
+        let Read {
+            sub,
+            jti,
+            role,
+            channel,
+        } = read.claims;
         if sub
             .as_ref()
             .is_some_and(|s| s.is_empty() || s.len() > MAX_SUBJECT)
         {
             return Err(Fault::Claims);
         }
-        Ok(Grant {
+        let grant = Grant {
             role: Role::named(&role).ok_or(Fault::Claims)?,
             scope: Scope::named(&channel).ok_or(Fault::Claims)?,
             subject: sub,
-        })
+        };
+        Ok((grant, jti))
     }
 }
 

@@ -4,18 +4,21 @@ mod director;
 mod events;
 mod pipe;
 mod registry;
+mod style;
 mod task;
 mod view;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_diffusion::params::{Family, Params, Problems};
+use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use events::{Entry, Subscription};
 pub(crate) use registry::{Channels, Full, Opener, Shard, Shared};
-pub(crate) use view::{ChannelView, MomentView, PipelineView};
+pub(crate) use view::{ChannelView, MomentView, ParamsEvent, PipelineStatus, PipelineView};
 
 use crate::auth::Holder;
 use crate::engine::Event;
@@ -66,6 +69,17 @@ pub(crate) struct MomentRequest {
     pub(crate) pipeline: Option<String>,
 }
 
+/// A change of a channel's parameters.
+#[derive(Debug)]
+pub(crate) struct ParamsPatch {
+    /// A JSON merge patch.
+    pub(crate) patch: Value,
+    /// Entity tags of `If-Match`, if there are any.
+    pub(crate) tags: Option<Vec<String>>,
+    /// Of the model that the patch names, if that is known.
+    pub(crate) family: Option<Family>,
+}
+
 /// Why a request to a channel was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
@@ -78,6 +92,15 @@ pub(crate) enum Refused {
     /// No such stage.
     #[error("there is no pipeline {name:?}; available are: {known}")]
     Pipeline { name: String, known: String },
+    /// Something is wrong with parameters.
+    #[error("{0}")]
+    Params(#[from] Problems),
+    /// The parameters are others than the request names.
+    #[error("the parameters changed; they are {current} now")]
+    Changed { current: String },
+    /// The stage has not taken up what it was told before.
+    #[error("the pipeline takes no more changes now")]
+    Busy,
 }
 
 type Reply<T> = oneshot::Sender<T>;
@@ -98,6 +121,9 @@ pub(crate) enum Message {
     Find(String, Reply<Option<MomentView>>),
     Warm(Option<String>, Reply<Result<PipelineView, Refused>>),
     Cool(Reply<PipelineView>),
+    Params(Reply<Params>),
+    Patch(ParamsPatch, Reply<Result<Params, Refused>>),
+    Pipeline(Reply<PipelineStatus>),
     Look(Reply<ChannelView>),
     Subscribe(Option<u64>, Reply<Subscription>),
 }

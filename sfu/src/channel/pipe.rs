@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reverie_config::{Backend, Pipeline as Config};
+use reverie_diffusion::board::{Board, Posted};
 use reverie_transcoder::counters::Snapshot;
 use reverie_transcoder::packetize::Packetizer;
 use reverie_transcoder::pipeline::{self, Event, Handle, Pipeline, Timing};
@@ -26,6 +27,7 @@ pub(super) struct Pipe {
     packetizer: Packetizer,
     next_unit: u64,
     name: String,
+    board: Board,
     exported: Snapshot,
     keyframe_asked: Option<Instant>,
 }
@@ -37,6 +39,7 @@ impl Pipe {
         name: String,
         config: &Config,
         factory: StageFactory,
+        board: Board,
         next_unit: u64,
     ) -> Self {
         let mut settings = pipeline::Config::new(channel);
@@ -57,6 +60,7 @@ impl Pipe {
             packetizer: Packetizer::default(),
             next_unit,
             name,
+            board,
             exported: Snapshot::default(),
             keyframe_asked: None,
         }
@@ -71,13 +75,23 @@ impl Pipe {
         &self.name
     }
 
+    /// What the stage reported since it was last asked.
+    pub(super) fn posted(&self) -> Posted {
+        self.board.read()
+    }
+
     pub(super) fn input(&self) -> pipeline::Input {
         self.handle.input()
     }
 
-    pub(super) fn style(&self, prompt: &str) {
-        // A stage that is this far behind is stalled, and that is noticed elsewhere.
-        let _ = self.handle.apply(StylePatch::new().with_prompt(prompt));
+    /// Hands the stage a change; false if it has not taken up some 60 that it was handed before.
+    pub(super) fn style(&self, patch: StylePatch) -> bool {
+        self.handle.apply(patch).is_ok()
+    }
+
+    /// What has been counted since it was loaded.
+    pub(super) fn counters(&self) -> Snapshot {
+        self.handle.counters()
     }
 
     pub(super) fn pause(&self) {

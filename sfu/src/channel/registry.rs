@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reverie_config::Config;
+use reverie_diffusion::params::Params;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{Handle, MESSAGES, Message, task};
@@ -30,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) shards: Vec<Shard>,
     pub(crate) stages: Stages,
+    /// What a channel begins with.
+    pub(crate) params: Params,
     /// One permit per pipeline that may be loaded.
     pub(crate) capacity: Arc<Semaphore>,
     pub(crate) sessions: Sessions,

@@ -65,6 +65,37 @@ pub(crate) struct PipelineView {
     pub reason: Option<String>,
 }
 
+/// How the pipeline of a channel fares.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct PipelineStatus {
+    /// The loaded stage.
+    pub name: Option<String>,
+    /// `cold`, `loading`, `warm`, `active` or `error`.
+    pub phase: &'static str,
+    /// Why there is none.
+    pub reason: Option<String>,
+    /// Hash of the parameters that are asked for: their entity tag.
+    pub params_hash: String,
+    /// What is counted and judged.
+    #[serde(flatten)]
+    pub status: reverie_diffusion::status::View,
+}
+
+/// What became of a change of parameters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct ParamsEvent {
+    /// True if the stage follows them.
+    pub applied: bool,
+    /// Hash of all parameters: of those in force if they are applied, otherwise of those that are asked for.
+    pub hash: String,
+    /// What was changed, or was to be.
+    pub fields: Vec<String>,
+    /// The first frame it holds for, counted from the loading of the pipeline; null after a reload.
+    pub frame: Option<u64>,
+    /// Why it is not applied; null if nothing is loaded.
+    pub reason: Option<String>,
+}
+
 /// A channel.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct ChannelView {

@@ -124,15 +124,11 @@ impl TrackClock {
     /// publisher began another time line without saying so, and pictures placed by this one would come out of
     /// order for as long as the jump is wide.
     pub(crate) fn has_jumped(&mut self, rtp: u64, elapsed: Duration) -> bool {
-        let Some((first, placed)) = self.origin else {
+        let (Some((first, placed)), Some((known, at))) = (self.origin, self.ahead) else {
             return false;
         };
         let placed = placed.wrapping_add_signed(distance(first, rtp));
         let ahead = distance(ticks(elapsed, self.rate), placed);
-        let Some((known, at)) = self.ahead else {
-            self.ahead = Some((ahead, elapsed));
-            return false;
-        };
         if ahead.abs_diff(known) > ticks(JUMP, self.rate) {
             return true;
         }
@@ -147,13 +143,21 @@ impl TrackClock {
 
     /// Ticks on the channel's time line for an extended RTP timestamp first seen at `since_epoch`.
     ///
-    /// The first packet is placed by wall clock, all others by their own distance to it.
+    /// The first packet is placed by wall clock, all others by their own distance to it; `elapsed` is its arrival, which
+    /// lies before that where the time line is ahead.
     /// A timestamp before the first one (reordering at the start) may be `None`.
-    pub(crate) fn pts(&mut self, rtp: u64, since_epoch: Duration) -> Option<u64> {
-        let (first, ticks) = *self
-            .origin
-            .get_or_insert_with(|| (rtp, ticks(since_epoch, self.rate)));
-        ticks.checked_add_signed(distance(first, rtp))
+    pub(crate) fn pts(
+        &mut self,
+        rtp: u64,
+        since_epoch: Duration,
+        elapsed: Duration,
+    ) -> Option<u64> {
+        let (first, placed) = *self.origin.get_or_insert_with(|| {
+            let placed = ticks(since_epoch, self.rate);
+            self.ahead = Some((distance(ticks(elapsed, self.rate), placed), elapsed));
+            (rtp, placed)
+        });
+        placed.checked_add_signed(distance(first, rtp))
     }
 
     /// A sender report said that `rtp` was captured at `local`.
@@ -258,10 +262,10 @@ mod tests {
         let at = Duration::from_secs(1);
         let mut video = TrackClock::new(90_000);
         let older = 3_000_u64.wrapping_neg();
-        assert_eq!(video.pts(older, at), Some(90_000));
+        assert_eq!(video.pts(older, at, at), Some(90_000));
         for rtp in [0, 3_000, 6_000] {
             assert!(!video.has_jumped(rtp, at));
-            assert_eq!(video.pts(rtp, at), Some(93_000 + rtp));
+            assert_eq!(video.pts(rtp, at, at), Some(93_000 + rtp));
         }
     }
 
@@ -269,7 +273,7 @@ mod tests {
     fn a_jump_is_told_from_drift_and_from_a_slow_network() {
         let at = |seconds: f64| Duration::from_secs_f64(seconds);
         let mut video = TrackClock::new(90_000);
-        video.pts(5_000_000, at(3.0));
+        video.pts(5_000_000, at(3.0), at(3.0));
         assert!(!video.has_jumped(5_000_000, at(3.0)));
         // Two days of a clock that is 100 ppm fast.
         for hour in 1..48_u64 {
@@ -283,6 +287,14 @@ mod tests {
         assert!(video.has_jumped(rtp - 11 * 90_000, now));
         assert!(video.has_jumped(rtp + (1 << 31), now));
         assert!(video.has_jumped(0, now));
+
+        let mut young = TrackClock::new(90_000);
+        young.pts(5_000_000, at(4.0), at(3.0));
+        assert!(!young.has_jumped(5_003_000, at(3.0)));
+        assert!(
+            young.has_jumped(3_000, at(3.0)),
+            "the second packet already"
+        );
     }
 
     #[test]
@@ -305,10 +317,17 @@ mod tests {
     #[test]
     fn a_second_publisher_continues_the_time_line() {
         let mut first = TrackClock::new(90_000);
-        let a = first.pts(500, Duration::from_secs(1)).expect("placed");
+        let a = first
+            .pts(500, Duration::from_secs(1), Duration::from_secs(1))
+            .expect("placed");
         let mut second = TrackClock::new(90_000);
-        let b = second.pts(7, Duration::from_secs(3)).expect("placed");
+        let b = second
+            .pts(7, Duration::from_secs(3), Duration::from_secs(3))
+            .expect("placed");
         assert_eq!((a, b), (90_000, 270_000));
-        assert_eq!(second.pts(7 + 3_000, Duration::ZERO), Some(273_000));
+        assert_eq!(
+            second.pts(7 + 3_000, Duration::ZERO, Duration::ZERO),
+            Some(273_000)
+        );
     }
 }

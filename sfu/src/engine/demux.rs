@@ -1,6 +1,7 @@
 //! Which peer a datagram belongs to: by address, and for STUN by the user fragment in its user name.
 
 use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use super::ids::PeerId;
 use super::io::Remote;
@@ -10,6 +11,10 @@ use super::stun::{self, Transaction};
 const MAX_ADDRESSES: usize = 8;
 /// Streams remembered per publisher.
 const MAX_STREAMS: usize = 8;
+
+/// Peers at one IP address that may be asked which of them has another port now: those of a household or an
+/// office. In a larger crowd each is found by its own next check.
+const MAX_NEIGHBOURS: usize = 8;
 
 /// Checks remembered per peer until they are answered: as many as are sent before the first is given up.
 const MAX_QUESTIONS: usize = 64;
@@ -40,6 +45,8 @@ pub(crate) struct Demux {
     by_address: HashMap<Remote, PeerId>,
     by_ufrag: HashMap<String, PeerId>,
     addresses: HashMap<PeerId, Vec<Remote>>,
+    /// Who is at an IP address, once for each of its ports.
+    by_ip: HashMap<IpAddr, Vec<PeerId>>,
     /// Publishers by the streams they send, and how many each has here.
     by_ssrc: HashMap<u32, PeerId>,
     streams: HashMap<PeerId, usize>,
@@ -68,9 +75,7 @@ impl Demux {
             self.by_question.remove(&question);
         }
         for address in self.addresses.remove(&peer).unwrap_or_default() {
-            if self.by_address.get(&address) == Some(&peer) {
-                self.by_address.remove(&address);
-            }
+            self.vacate(address, peer);
         }
     }
 
@@ -118,22 +123,58 @@ impl Demux {
         let known = self.addresses.entry(peer).or_default();
         if known.len() >= MAX_ADDRESSES {
             let oldest = known.remove(0);
-            if self.by_address.get(&oldest) == Some(&peer) {
-                self.by_address.remove(&oldest);
-            }
+            self.vacate(oldest, peer);
         }
-        known.push(source);
-        self.by_address.insert(source, peer);
+        self.addresses.entry(peer).or_default().push(source);
+        if let Some(before) = self.by_address.insert(source, peer) {
+            self.forget_neighbour(source, before);
+        }
+        let ip = source.address.ip();
+        self.by_ip.entry(ip).or_default().push(peer);
     }
 
     /// The peer went elsewhere: whoever is at this address now must prove it.
     pub(crate) fn leave(&mut self, source: Remote, peer: PeerId) {
-        if self.by_address.get(&source) == Some(&peer) {
-            self.by_address.remove(&source);
-        }
+        self.vacate(source, peer);
         if let Some(known) = self.addresses.get_mut(&peer) {
             known.retain(|address| *address != source);
         }
+    }
+
+    fn vacate(&mut self, address: Remote, peer: PeerId) {
+        if self.by_address.get(&address) == Some(&peer) {
+            self.by_address.remove(&address);
+            self.forget_neighbour(address, peer);
+        }
+    }
+
+    fn forget_neighbour(&mut self, address: Remote, peer: PeerId) {
+        let ip = address.address.ip();
+        let Some(there) = self.by_ip.get_mut(&ip) else {
+            return;
+        };
+        if let Some(place) = there.iter().position(|known| *known == peer) {
+            there.swap_remove(place);
+        }
+        if there.is_empty() {
+            self.by_ip.remove(&ip);
+        }
+    }
+
+    /// Those of whom one may have sent feedback from an unknown port of an IP address; nothing proves it. Nobody
+    /// where too many are.
+    pub(crate) fn neighbours(&self, source: SocketAddr, bytes: &[u8]) -> Vec<PeerId> {
+        if !stun::is_rtcp(bytes) {
+            return Vec::new();
+        }
+        let there = self.by_ip.get(&source.ip());
+        let mut few: Vec<PeerId> = there
+            .filter(|there| there.len() <= MAX_NEIGHBOURS)
+            .cloned()
+            .unwrap_or_default();
+        few.sort_unstable();
+        few.dedup();
+        few
     }
 
     /// A publisher's stream; whoever was first keeps the number.

@@ -177,8 +177,9 @@ impl Engine {
                 .cloned()
                 .collect();
             // A keyframe since then dropped what came between: then it starts everybody again.
+            let same = stream.source.generation() == stream.cut_in;
             let oldest = stream.source.packets().next().map(|p| p.pts);
-            let whole = oldest.is_some_and(|oldest| oldest < at);
+            let whole = same && oldest.is_some_and(|oldest| oldest < at);
             let group = oldest.is_some();
             if group && !whole {
                 self.start_on_camera(id, true, false);

@@ -133,7 +133,7 @@ impl Ingest {
         }
         track.heard = now;
         track.timestamp = rtp.header.timestamp;
-        let pts = track.clock.pts(rtp.time.numer(), since_epoch)?;
+        let pts = track.clock.pts(rtp.time.numer(), since_epoch, elapsed)?;
         track.newest = track.newest.max(Some(pts));
         // The publisher's number in the high part, the track's own streams in the low one.
         let generation = (self.generation << 8) | (track.stream & 0xff);

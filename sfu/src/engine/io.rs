@@ -157,6 +157,8 @@ pub enum CloseReason {
     SetupTimeout,
     /// Another publisher of the same credential took over.
     Replaced,
+    /// The token that it was begun with was revoked.
+    Revoked,
     /// The server stops.
     Shutdown,
     /// The other side broke the protocol.
@@ -180,6 +182,7 @@ impl CloseReason {
             Self::Consent => "consent",
             Self::SetupTimeout => "setup_timeout",
             Self::Replaced => "replaced",
+            Self::Revoked => "revoked",
             Self::Shutdown => "shutdown",
             Self::Protocol => "protocol",
             Self::Dtls => "dtls",

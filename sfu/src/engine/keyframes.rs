@@ -61,6 +61,11 @@ impl SourceCache {
         self.packets.range(..kept)
     }
 
+    /// Generation of the packets that were kept last.
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
     /// Media time covered, in ticks; `None` without a keyframe.
     pub(crate) fn span(&self) -> Option<u64> {
         let first = self.packets().next()?.pts;

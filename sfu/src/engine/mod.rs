@@ -8,6 +8,8 @@ mod clock;
 mod credentials;
 mod deadline;
 mod demux;
+#[cfg(feature = "openssl")]
+mod dtls;
 mod fanout;
 mod h264;
 pub mod ids;
@@ -212,22 +214,33 @@ impl Engine {
         proved
     }
 
-    /// A publisher whose address changed sends from the new one before its next connectivity check, which may
-    /// be five seconds away: the server checks that address itself.
+    /// A client whose address changed sends from the new one before its next connectivity check, which may be
+    /// seconds away: the server checks that address itself. A publisher is known by its streams; a viewer's feedback
+    /// names nobody, so everybody at its IP address who is silent is asked.
     fn suspect(&mut self, source: Remote, bytes: &[u8]) -> bool {
         if source.transport == Transport::Tcp {
             return false;
         }
-        let Some(id) = self.demux.sender(bytes) else {
-            return false;
-        };
+        if let Some(id) = self.demux.sender(bytes) {
+            let wanted = self.check(id, source);
+            if wanted {
+                self.demux.learn(source, id);
+            }
+            return wanted;
+        }
+        let mut wanted = false;
+        for id in self.demux.neighbours(source.address, bytes) {
+            wanted |= self.check(id, source);
+        }
+        wanted
+    }
+
+    /// Has a peer check an address that may be its own; true if it does.
+    fn check(&mut self, id: PeerId, source: Remote) -> bool {
         let mut wanted = false;
         self.with_peer(id, |peer, now, out| {
             wanted = peer.suspect(now, source.address, out)
         });
-        if wanted {
-            self.demux.learn(source, id);
-        }
         wanted
     }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
+use str0m::crypto::CryptoProvider;
 use str0m::format::{Codec, FormatParams};
 use str0m::media::{Frequency, Mid};
 use str0m::net::TcpType;
@@ -86,9 +87,21 @@ impl Certificate {
     /// Makes a new one; `None` if the crypto library refuses.
     #[must_use]
     pub fn generate() -> Option<Self> {
-        let provider = str0m::crypto::from_feature_flags();
+        let provider = crypto();
         provider.dtls_provider.generate_certificate().map(Self)
     }
+}
+
+/// The cryptography of every session.
+#[cfg(not(feature = "openssl"))]
+fn crypto() -> CryptoProvider {
+    str0m::crypto::from_feature_flags()
+}
+
+/// The cryptography of every session.
+#[cfg(feature = "openssl")]
+fn crypto() -> CryptoProvider {
+    super::dtls::provider()
 }
 
 impl std::fmt::Debug for Certificate {
@@ -290,6 +303,7 @@ fn opus_answer(offered: &sdp::Format) -> FormatParams {
 
 fn config(terms: &Terms, identity: &Identity, codecs: Codecs) -> RtcConfig {
     let mut config = RtcConfig::new()
+        .set_crypto_provider(Arc::new(crypto()))
         .set_dtls_cert(terms.certificate.0.clone())
         .set_local_ice_credentials(IceCreds {
             ufrag: identity.ufrag.clone(),
@@ -390,6 +404,14 @@ fn no_codec(section: &sdp::Section) -> Rejected {
 
 /// Never reject a single section silently: a section that cannot be answered rejects the offer.
 fn check_answer(offer: &Summary, answer: &Summary) -> Result<(), Rejected> {
+    // str0m reads up to the first line that is none, and leaves out what comes behind.
+    if offer.sections.len() != answer.sections.len() {
+        return Err(Rejected::Malformed(format!(
+            "it has {} media sections, of which {} can be read",
+            offer.sections.len(),
+            answer.sections.len()
+        )));
+    }
     for (offered, answered) in offer.sections.iter().zip(&answer.sections) {
         if !offered.disabled && (answered.disabled || answered.formats.is_empty()) {
             return Err(no_codec(offered));

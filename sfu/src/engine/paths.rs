@@ -14,7 +14,8 @@ use super::negotiate::Candidates;
 /// Addresses remembered per session.
 const MAX_HEARD: usize = 8;
 /// How long media's address is silent before another takes its place that is known to be where the client sends
-/// from: it nominated that one (RFC 8445 section 8.1.1), or is a publisher, which is never silent for long.
+/// from: it nominated that one (RFC 8445 section 8.1.1), its feedback seemed to come from there, or it is a
+/// publisher, which is never silent for long.
 const SHORT: Duration = Duration::from_millis(300);
 /// The same for an address that merely answers: viewers report once a second or so.
 const LONG: Duration = Duration::from_secs(2);
@@ -30,6 +31,8 @@ pub(crate) struct Paths {
     /// Where media goes, as the agent believes, and since when.
     nominated: Option<(Remote, Instant)>,
     moved: Option<Moved>,
+    /// Where the client seemed to send from, most lately.
+    suspected: Option<Remote>,
 }
 
 /// What a datagram says about the address it came from.
@@ -71,6 +74,7 @@ impl Paths {
             media: None,
             nominated: None,
             moved: None,
+            suspected: None,
         }
     }
 
@@ -109,7 +113,8 @@ impl Paths {
         heard.answered |= word == Word::Answers;
         heard.nominated |= word == Word::Nominates;
         let heard = *heard;
-        let patience = if heard.nominated || self.publishes {
+        let suspected = self.suspected == Some(remote);
+        let patience = if heard.nominated || self.publishes || suspected {
             SHORT
         } else {
             LONG
@@ -134,11 +139,19 @@ impl Paths {
         }
     }
 
-    /// True if a publisher's media stopped coming from where it did; checks may still come from there, since a
-    /// client may send on another pair than the one that media to it takes.
+    /// True if the client's packets stopped coming from where they did. A publisher's checks may still come from
+    /// there, since a client may send on another pair than the one that media to it takes.
     pub(crate) fn has_lost(&self, now: Instant) -> bool {
+        if !self.publishes {
+            return self.is_silent(now, SHORT);
+        }
         let silent = |at| now.saturating_duration_since(at) >= SHORT;
-        self.publishes && self.media.is_some_and(silent)
+        self.media.is_some_and(silent)
+    }
+
+    /// What seems to be the client's comes from this address, which is checked from now on. False if it was already.
+    pub(crate) fn suspect(&mut self, remote: Remote) -> bool {
+        self.suspected.replace(remote) != Some(remote)
     }
 
     /// The address as the agent knows it.

@@ -2,6 +2,8 @@
 //!
 //! A panic inside (str0m asserts its invariants) ends this peer and no other.
 
+mod ice;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,28 +11,22 @@ use std::time::{Duration, Instant};
 
 use str0m::media::{KeyframeRequestKind, Mid};
 use str0m::net::{Protocol, Receive};
-use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc};
+use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 
 use super::ids::{PeerId, StreamId};
 use super::ingest::Ingest;
 use super::io::{Remote, Transport};
 use super::negotiate::Terms;
 use super::packet::Kind;
-use super::paths::{Paths, Word};
+use super::paths::Paths;
 use super::repair::{Repair, Way};
-use super::restart::{NoRestart, Restart, Restarts};
+use super::restart::Restarts;
 use super::sources::Sources;
 use super::viewer::{Drain, Viewer};
 use super::{CloseReason, Transmit, stun};
 
 /// After this time without a single datagram the operator is told which port to open.
 const NOTHING_HEARD: Duration = Duration::from_secs(5);
-
-/// Candidates taken by trickle; more only cost memory and checks.
-const MAX_REMOTE_CANDIDATES: usize = 32;
-
-/// Addresses that are checked because a publisher's media seems to come from there, until one answers.
-const MAX_SUSPECTS: usize = 4;
 
 /// What a session does.
 #[derive(Debug)]
@@ -64,7 +60,7 @@ pub(crate) enum Happened {
 pub struct Stats {
     /// Round trip time.
     pub rtt: Option<Duration>,
-    /// Interarrival jitter of one track.
+    /// Interarrival jitter of one track of a publisher, or of the picture as a viewer reports it.
     pub jitter: Option<Duration>,
     /// Share of packets lost, 0 to 1.
     pub loss: Option<f32>,
@@ -143,16 +139,6 @@ impl Peer {
         }
     }
 
-    /// Takes what the offer said of ICE: the offer itself for a restart, and its candidates.
-    pub(crate) fn remember(&mut self, offer: Box<str>, candidates: &[String]) {
-        self.restarts.remember(offer);
-        for candidate in candidates {
-            if let Some(candidate) = self.usable(candidate) {
-                self.rtc.add_remote_candidate(candidate);
-            }
-        }
-    }
-
     /// Why the session ended, once it has.
     pub(crate) fn closed(&self) -> Option<CloseReason> {
         self.closed
@@ -167,24 +153,6 @@ impl Peer {
             });
             self.closed = Some(reason);
         }
-    }
-
-    /// True if a packet is STUN with this session's password.
-    pub(crate) fn accepts(
-        &self,
-        now: Instant,
-        transport: Transport,
-        destination: SocketAddr,
-        bytes: &[u8],
-    ) -> bool {
-        let local = self.paths.candidate(transport, destination);
-        // From the address it sends to str0m would accept anything; no address has this port.
-        let nowhere = SocketAddr::new(local.ip(), 0);
-        catch_unwind(AssertUnwindSafe(|| {
-            Receive::new(protocol(transport), nowhere, local, bytes)
-                .is_ok_and(|r| self.rtc.accepts(&Input::Receive(now, r)))
-        }))
-        .unwrap_or(false)
     }
 
     /// True if a datagram can only be forged; see [`Sources`].
@@ -220,49 +188,6 @@ impl Peer {
         });
     }
 
-    fn hear(
-        &mut self,
-        now: Instant,
-        source: Remote,
-        destination: SocketAddr,
-        bytes: &[u8],
-        out: &mut Collected,
-    ) {
-        let word = match stun::word(bytes) {
-            Some(_) if !self.accepts(now, source.transport, destination, bytes) => return,
-            word => word.unwrap_or(Word::Media),
-        };
-        if let Some(before) = self.paths.hear(now, source, destination, word) {
-            self.suspects = 0;
-            out.happened.push(Happened::Moved(before));
-        }
-    }
-
-    /// A publisher's media seems to come from an address that is not known to be its own. True if that is worth
-    /// a check, which is then under way: only an answer to it makes the address the session's.
-    pub(crate) fn suspect(
-        &mut self,
-        now: Instant,
-        source: SocketAddr,
-        out: &mut Collected,
-    ) -> bool {
-        let Ok(candidate) = Candidate::host(source, "udp") else {
-            return false;
-        };
-        let wanted = self.connected.is_some()
-            && self.suspects < MAX_SUSPECTS
-            && self.paths.has_lost(now)
-            && self.may_check(&candidate);
-        if wanted {
-            self.suspects += 1;
-            self.guard(out, |peer, out| {
-                peer.rtc.add_remote_candidate(candidate);
-                peer.advance(now, out);
-            });
-        }
-        wanted
-    }
-
     /// Lets time pass.
     pub(crate) fn tick(&mut self, now: Instant, out: &mut Collected) {
         self.guard(out, |peer, out| {
@@ -273,89 +198,9 @@ impl Peer {
         });
     }
 
-    /// Adds a trickled candidate (`candidate:...`); unknown kinds such as mDNS names are ignored.
-    pub(crate) fn candidate(&mut self, now: Instant, candidate: &str, out: &mut Collected) {
-        if self.restarts.keep(candidate) {
-            return;
-        }
-        let Some(candidate) = self.usable(candidate) else {
-            return;
-        };
-        self.guard(out, |peer, out| {
-            peer.rtc.add_remote_candidate(candidate);
-            peer.drain_at(now, out);
-        });
-    }
-
-    /// Reads a candidate that may be checked, and counts it.
-    fn usable(&mut self, candidate: &str) -> Option<Candidate> {
-        let candidate = Candidate::from_sdp_string(candidate).ok()?;
-        if self.remote_candidates >= MAX_REMOTE_CANDIDATES || !self.may_check(&candidate) {
-            return None;
-        }
-        self.remote_candidates += 1;
-        Some(candidate)
-    }
-
-    /// Promises an ICE restart, which begins with the first check that knows its credentials. Returns the local
-    /// user fragment of an earlier promise that this one replaces.
-    pub(crate) fn promise_restart(
-        &mut self,
-        now: Instant,
-        restart: Restart,
-    ) -> Result<Option<String>, NoRestart> {
-        if self.closed.is_some() {
-            return Err(NoRestart::Gone);
-        }
-        self.restarts.promise(now, restart)
-    }
-
-    /// The local user fragment of a restart that has not begun.
-    pub(crate) fn promised_ufrag(&self) -> Option<&str> {
-        self.restarts.promised()
-    }
-
-    /// True if a datagram is the check with which the promised restart begins.
-    pub(crate) fn restarts_with(&self, bytes: &[u8]) -> bool {
-        self.restarts.is_begun_by(bytes)
-    }
-
-    /// Begins the promised restart.
-    pub(crate) fn restart(&mut self, now: Instant, out: &mut Collected) {
-        self.guard(out, |peer, out| {
-            let restart = match peer.restarts.begin(&mut peer.rtc) {
-                Ok(Some(restart)) => restart,
-                Ok(None) => return,
-                Err(_) => {
-                    peer.closed = Some(CloseReason::Protocol);
-                    return;
-                }
-            };
-            peer.ufrag = restart.local.ufrag;
-            peer.remote_candidates = 0;
-            for candidate in &restart.candidates {
-                if let Some(candidate) = peer.usable(candidate) {
-                    peer.rtc.add_remote_candidate(candidate);
-                }
-            }
-            peer.drain_at(now, out);
-        });
-    }
-
     /// True once a publisher's picture has a stream that a keyframe can be asked of.
     pub(crate) fn can_be_asked(&self) -> bool {
         matches!(&self.role, Role::Publisher(ingest) if ingest.video_ssrc().is_some())
-    }
-
-    /// Checks are sent only where a peer of this server can be: over UDP, and to this host itself only if the
-    /// server is reachable there.
-    fn may_check(&self, candidate: &Candidate) -> bool {
-        let ip = candidate.addr().ip();
-        let here = self.paths.on_loopback();
-        candidate.proto() == Protocol::Udp
-            && !ip.is_unspecified()
-            && !ip.is_multicast()
-            && (here || !ip.is_loopback())
     }
 
     /// The new publisher's time line begins after everything that was sent before.
@@ -529,31 +374,27 @@ impl Peer {
                 } else {
                     Kind::Video
                 };
-                let jitter = super::clock::duration(u64::from(stats.jitter), kind.clock_rate());
                 let nacks_sent = (kind == Kind::Video).then_some(stats.nacks);
                 out.happened.push(Happened::Stats(Stats {
-                    jitter: Some(jitter),
+                    jitter: Some(jitter_of(stats.jitter, kind)),
                     nacks_sent,
                     ..Stats::default()
                 }));
             }
             // Sound is not retransmitted; what counts for a viewer is its picture.
             Event::MediaEgressStats(stats) if !self.is_audio(stats.mid) => {
-                let lost = stats.remote.map(|remote| remote.packets_lost);
+                let (lost, jitter) = stats
+                    .remote
+                    .map(|remote| (remote.packets_lost, jitter_of(remote.jitter, Kind::Video)))
+                    .unzip();
                 out.happened.push(Happened::Stats(Stats {
                     nacks_received: Some(stats.nacks),
                     lost,
+                    jitter,
                     ..Stats::default()
                 }));
             }
             _ => {}
-        }
-    }
-
-    /// No pair works any more (RFC 7675), and no restart can be waited for.
-    fn path_lost(&mut self, now: Instant) {
-        if self.restarts.path_lost(now) && self.connected.is_some() {
-            self.closed = Some(CloseReason::Consent);
         }
     }
 
@@ -586,6 +427,11 @@ impl Peer {
             self.closed = Some(CloseReason::Panic);
         }
     }
+}
+
+/// Interarrival jitter as it is reported (RFC 3550, section 6.4.1).
+fn jitter_of(ticks: u32, kind: Kind) -> Duration {
+    super::clock::duration(u64::from(ticks), kind.clock_rate())
 }
 
 /// What the DTLS library says, without a type of its own, of certificates that it does not take: it knows

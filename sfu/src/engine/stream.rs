@@ -99,6 +99,8 @@ pub(crate) struct Stream {
     /// True once the present publisher showed a complete keyframe.
     pub(crate) live: bool,
     show: Show,
+    /// Generation of the camera when it was cut: the time of another says nothing about what was sent.
+    pub(crate) cut_in: u32,
     next_unit: Option<u64>,
     last_styled: Option<u64>,
     captured: Option<(u64, Instant)>,
@@ -124,6 +126,7 @@ impl Stream {
             newest: Duration::ZERO,
             live: false,
             show: Show::Source,
+            cut_in: 0,
             next_unit: None,
             last_styled: None,
             captured: None,
@@ -244,6 +247,7 @@ impl Stream {
     pub(crate) fn cut(&mut self, at: u64) {
         if self.show == Show::Source {
             self.show = Show::Cut(at);
+            self.cut_in = self.source.generation();
             self.end_styled();
         }
     }

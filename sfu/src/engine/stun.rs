@@ -59,6 +59,11 @@ pub(crate) fn rtp_ssrc(bytes: &[u8]) -> Option<u32> {
     rtp.then(|| u32::from_be_bytes(*ssrc))
 }
 
+/// True for RTCP (RFC 5761, section 4), whose content is encrypted (RFC 3711).
+pub(crate) fn is_rtcp(bytes: &[u8]) -> bool {
+    bytes.len() >= 8 && bytes[0] >> 6 == 2 && (64..96).contains(&(bytes[1] & 0x7f))
+}
+
 fn read<T>(bytes: &[u8], of: impl FnOnce(&StunMessage<'_>) -> T) -> Option<T> {
     if !is_stun(bytes) {
         return None;
@@ -78,6 +83,7 @@ mod tests {
         assert_eq!(rtp_ssrc(&packet), Some(7));
         packet[1] = 200;
         assert_eq!(rtp_ssrc(&packet), None, "a sender report");
+        assert!(is_rtcp(&packet) && is_rtcp(&packet[..8]) && !is_rtcp(&packet[..7]));
         packet[0] = 22;
         assert_eq!(rtp_ssrc(&packet), None, "DTLS");
         assert_eq!(rtp_ssrc(&packet[..11]), None);

@@ -141,7 +141,7 @@ fn accepted(pipeline: &PipelineView) -> (StatusCode, Json<Value>) {
     (StatusCode::ACCEPTED, Json(json!({ "pipeline": pipeline })))
 }
 
-fn known(app: &App, name: &ChannelName) -> Result<Handle, Problem> {
+pub(super) fn known(app: &App, name: &ChannelName) -> Result<Handle, Problem> {
     app.channels
         .find(&name.0)
         .ok_or_else(|| Problem::UnknownChannel(name.0.clone()))

@@ -63,19 +63,26 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for PathOf<T> {
 
 /// Refuses a body that is not of type `accepted`; parameters such as a charset are allowed.
 pub(super) fn content_type(headers: &HeaderMap, accepted: &'static str) -> Result<(), Problem> {
+    content_type_of(headers, &[accepted])
+}
+
+/// Refuses a body that is of none of these types; the first one is told.
+pub(super) fn content_type_of(
+    headers: &HeaderMap,
+    accepted: &[&'static str],
+) -> Result<(), Problem> {
     let got = headers
         .get(header::CONTENT_TYPE)
         .and_then(|v| v.to_str().ok())
         .unwrap_or_default();
     let essence = got.split(';').next().unwrap_or_default().trim();
-    if essence.eq_ignore_ascii_case(accepted) {
-        Ok(())
-    } else {
-        Err(Problem::MediaType {
-            got: got.to_owned(),
-            accepted,
-        })
+    if accepted.iter().any(|one| essence.eq_ignore_ascii_case(one)) {
+        return Ok(());
     }
+    Err(Problem::MediaType {
+        got: got.to_owned(),
+        accepted: accepted.first().copied().unwrap_or_default(),
+    })
 }
 
 /// The whole body as text, if it is not larger than allowed.

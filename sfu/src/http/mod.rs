@@ -8,6 +8,7 @@ mod limit;
 mod links;
 mod pages;
 mod patch;
+mod pipelines;
 mod problem;
 mod rate;
 mod serve;
@@ -32,7 +33,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub(crate) use serve::serve;
 
-use crate::auth::{Auth, Need};
+use crate::auth::{Auth, Need, Revoked};
 use crate::channel::{Channels, Shared};
 use crate::session::Protocol;
 use extract::{PathOf, is_trusted};
@@ -45,7 +46,7 @@ use signalling::SessionPath;
 pub(crate) struct App {
     pub(crate) shared: Arc<Shared>,
     pub(crate) channels: Channels,
-    auth: Arc<Auth>,
+    pub(crate) auth: Arc<Auth>,
     event_streams: Arc<Semaphore>,
     next_shard: Arc<AtomicUsize>,
     limits: Arc<Limits>,
@@ -54,12 +55,16 @@ pub(crate) struct App {
 
 impl App {
     /// `stopping` turns true when the server takes no new sessions and ends its event streams.
-    pub(crate) fn new(channels: Channels, stopping: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(
+        channels: Channels,
+        revoked: Revoked,
+        stopping: watch::Receiver<bool>,
+    ) -> Self {
         let shared = channels.shared.clone();
         let event_streams = Arc::new(Semaphore::new(shared.config.http.max_event_streams));
         let limits = Arc::new(Limits::new(&shared.config.http));
         Self {
-            auth: Arc::new(Auth::new(&shared.config.auth)),
+            auth: Arc::new(Auth::new(&shared.config.auth, revoked)),
             shared,
             channels,
             event_streams,
@@ -111,6 +116,16 @@ pub(crate) fn public(app: App) -> Router {
         .route("/v1/channels/{channel}/warm", post(api::warm))
         .route("/v1/channels/{channel}/cool", post(api::cool))
         .route("/v1/channels/{channel}/events", get(events::follow))
+        .route("/v1/channels/{channel}/pipeline", get(pipelines::status))
+        .route(
+            "/v1/channels/{channel}/pipeline/params",
+            get(pipelines::params).patch(pipelines::patch),
+        )
+        .route(
+            "/v1/channels/{channel}/pipeline/params/schema",
+            get(pipelines::schema),
+        )
+        .route("/v1/pipelines", get(pipelines::list))
         .route("/v1/moments/{id}", get(api::moment))
         .route("/v1/moments/{id}/stop", post(api::stop))
         .route("/", get(pages::index))

@@ -185,6 +185,7 @@ mod tests {
             protocol: Protocol::Whip,
             channel: "show".to_owned(),
             holder: crate::auth::Holder::Anybody,
+            token: None,
             peer: crate::engine::ids::PeerId(1),
             shard: 0,
             etag: "\"now\"".to_owned(),

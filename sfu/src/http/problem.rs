@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use reverie_diffusion::params::{self, Problems};
 use serde::Serialize;
 
 use crate::auth::{Denied, Fault};
@@ -58,6 +59,12 @@ pub(crate) enum Problem {
     SlowBody,
     Moment(reverie_moments::Refused),
     Pipeline(String),
+    /// Parameters that cannot be followed.
+    Params(Problems),
+    /// The parameters are others than the request names.
+    ParamsChanged {
+        current: String,
+    },
     SoundOnly(String),
     Busy(String),
     Draining,
@@ -73,6 +80,9 @@ struct Body<'a> {
     title: &'static str,
     status: u16,
     detail: &'a str,
+    /// Each with the place it is at, where there may be several.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [params::Problem],
 }
 
 impl Problem {
@@ -198,6 +208,16 @@ impl Problem {
             ),
             Self::SoundOnly(why) => (S::CONFLICT, "sound only", why.clone()),
             Self::Pipeline(why) => (S::UNPROCESSABLE_ENTITY, "unknown pipeline", why.clone()),
+            Self::Params(problems) => (
+                S::UNPROCESSABLE_ENTITY,
+                "bad parameters",
+                problems.to_string(),
+            ),
+            Self::ParamsChanged { current } => (
+                S::PRECONDITION_FAILED,
+                "the parameters changed",
+                format!("If-Match must be {current}"),
+            ),
             Self::Busy(why) => (S::SERVICE_UNAVAILABLE, "overloaded", why.clone()),
             Self::Draining => (
                 S::SERVICE_UNAVAILABLE,
@@ -273,6 +293,10 @@ impl IntoResponse for Problem {
             title,
             status: status.as_u16(),
             detail: &detail,
+            errors: match &self {
+                Self::Params(problems) => &problems.told,
+                _ => &[],
+            },
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
@@ -319,6 +343,9 @@ impl From<Refused> for Problem {
             Refused::Moment(refused) => Self::Moment(refused),
             Refused::SoundOnly => Self::SoundOnly(refused.to_string()),
             Refused::Pipeline { .. } => Self::Pipeline(refused.to_string()),
+            Refused::Params(problems) => Self::Params(problems),
+            Refused::Changed { current } => Self::ParamsChanged { current },
+            Refused::Busy => Self::Busy(refused.to_string()),
         }
     }
 }

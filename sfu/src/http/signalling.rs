@@ -85,6 +85,7 @@ async fn publish_inner(
         side,
         sent: None,
         claim: ticket.claim,
+        token: pass.token,
     };
     accept(app, &name, &channel, newcomer, &offer)
 }
@@ -133,6 +134,7 @@ async fn watch_inner(
         side: Side::Watch(track),
         sent: channel.ask(Message::Profile).await?,
         claim: Claim::new(pass.holder),
+        token: pass.token,
     };
     accept(app, &name, &channel, newcomer, &offer)
 }
@@ -170,6 +172,8 @@ struct Newcomer {
     /// The H264 `profile-level-id` of the channel's publisher, for a viewer.
     sent: Option<u32>,
     claim: Claim,
+    /// The id of its signed token.
+    token: Option<String>,
 }
 
 /// Negotiates, hands the peer to its shard, and makes the session's URL.
@@ -186,6 +190,7 @@ fn accept(
         side,
         sent,
         claim,
+        token,
     } = newcomer;
     let sessions = &app.shared.sessions;
     let identity = sessions.identity(channel.stream)?;
@@ -198,6 +203,7 @@ fn accept(
         protocol,
         channel: name.to_owned(),
         holder: claim.holder().clone(),
+        token,
         peer: id,
         shard,
         etag: etag.clone(),

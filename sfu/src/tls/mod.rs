@@ -35,6 +35,12 @@ pub(crate) struct Expiry(pub(crate) i64);
 #[derive(Debug)]
 struct Current(RwLock<Arc<CertifiedKey>>);
 
+/// Makes the house's cryptography that of every TLS client of this process that names none.
+pub(crate) fn use_everywhere() {
+    // It fails only if one is in use already, which is then the same.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+}
+
 impl Https {
     /// Reads the files of the configuration; `None` if it names none. Blocks on the disk.
     pub(crate) fn load(config: &Config) -> Result<Option<(Self, Expiry)>, Unusable> {

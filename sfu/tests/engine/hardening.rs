@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use reverie_sfu::engine::negotiate::Rejected;
 use reverie_sfu::engine::packet::StyledUnit;
-use reverie_sfu::engine::{Bus, CloseReason, Command, Event, Input, Urgency};
+use reverie_sfu::engine::{Bus, CloseReason, Command, Event, Urgency};
 
-use crate::net::{self, Net, STREAM};
+use crate::net::{Net, STREAM};
 use crate::{Camera, assert_continuous, tags};
 
 /// Takes everything that one shard told the others to another one.
@@ -80,9 +81,7 @@ fn a_joiner_during_a_cut_that_is_taken_back_gets_the_camera() {
     let mut net = Net::new();
     let mut camera = Camera::new(&mut net);
     net.viewer();
-    for i in 0..20 {
-        camera.shoot(&mut net, i == 0);
-    }
+    camera.roll(&mut net, 20);
     net.command(Command::Cut(STREAM));
     camera.shoot(&mut net, false);
     let late = net.viewer();
@@ -97,9 +96,7 @@ fn a_keyframe_inside_a_cut_that_is_taken_back_leaves_no_hole() {
     let mut net = Net::new();
     let mut camera = Camera::new(&mut net);
     let viewer = net.viewer();
-    for i in 0..5 {
-        camera.shoot(&mut net, i == 0);
-    }
+    camera.roll(&mut net, 5);
     net.command(Command::Cut(STREAM));
     camera.shoot(&mut net, false);
     camera.shoot(&mut net, true);
@@ -115,9 +112,7 @@ fn a_forged_address_does_not_take_a_publishers_datagrams() {
     let mut net = Net::new();
     let mut camera = Camera::new(&mut net);
     let viewer = net.viewer();
-    for i in 0..20 {
-        camera.shoot(&mut net, i == 0);
-    }
+    camera.roll(&mut net, 20);
     // A viewer's own binding request, from the publisher's address: once intact, once with its integrity broken.
     let (publisher, own) = (net.address(0), net.address(viewer));
     let mut requests: Vec<Vec<u8>> = Vec::new();
@@ -140,15 +135,7 @@ fn a_forged_address_does_not_take_a_publishers_datagrams() {
     broken[at] ^= 0xff;
     let before = tags(&net, viewer).len();
     for bytes in [&broken, &intact] {
-        let destination = net::SERVER.parse().expect("address");
-        net.engine.handle(
-            net.now,
-            Input::Datagram {
-                source: publisher,
-                destination,
-                bytes,
-            },
-        );
+        net.inject(publisher, bytes);
         for _ in 0..5 {
             camera.shoot(&mut net, false);
         }
@@ -253,26 +240,12 @@ fn a_check_that_only_names_a_session_is_a_stray() {
     let stranger = "192.0.2.9:4000".parse().expect("address");
     let forged = crate::fuzzing::check(0, "abcd", &[]);
     let before = net.engine.counts.stray;
-    net.engine.handle(
-        net.now,
-        Input::Datagram {
-            source: stranger,
-            destination: net::SERVER.parse().expect("address"),
-            bytes: &forged,
-        },
-    );
+    net.inject(stranger, &forged);
     assert_eq!(net.engine.counts.stray, before + 1);
     net.clients[camera.client].cut_off = true;
     for _ in 0..60 {
         net.run(Duration::from_millis(100));
-        net.engine.handle(
-            net.now,
-            Input::Datagram {
-                source: stranger,
-                destination: net::SERVER.parse().expect("address"),
-                bytes: &forged,
-            },
-        );
+        net.inject(stranger, &forged);
     }
     assert!(
         net.events
@@ -289,9 +262,7 @@ fn a_publisher_that_begins_another_time_line_is_seen_again() {
         let mut net = Net::new();
         let mut camera = Camera::new(&mut net);
         let viewer = net.viewer();
-        for i in 0..5 {
-            camera.shoot(&mut net, i == 0);
-        }
+        camera.roll(&mut net, 5);
         camera.timestamp = camera.timestamp.wrapping_add(jump);
         for i in 0..5 {
             camera.shoot(&mut net, i == 2);
@@ -307,9 +278,7 @@ fn a_forged_stream_does_not_take_the_place_of_the_picture() {
     let mut net = Net::new();
     let mut camera = Camera::new(&mut net);
     let viewer = net.viewer();
-    for i in 0..5 {
-        camera.shoot(&mut net, i == 0);
-    }
+    camera.roll(&mut net, 5);
     net.capture();
     camera.shoot(&mut net, false);
     let captured = net.captured();
@@ -320,14 +289,7 @@ fn a_forged_stream_does_not_take_the_place_of_the_picture() {
             *byte ^= 1;
         }
         for bytes in [forged, bytes] {
-            net.engine.handle(
-                net.now,
-                Input::Datagram {
-                    source,
-                    destination: net::SERVER.parse().expect("address"),
-                    bytes: &bytes,
-                },
-            );
+            net.inject(source, &bytes);
         }
     }
     for _ in 0..5 {
@@ -350,4 +312,39 @@ fn an_answer_may_be_the_first_that_comes_from_an_address() {
         took.is_some_and(|took| took < Duration::from_millis(200)),
         "{took:?}"
     );
+}
+
+#[test]
+fn an_offer_that_can_be_read_in_part_only_is_refused() {
+    let offer = concat!(
+        "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\na=ice-ufrag:abcd\r\n",
+        "a=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=fingerprint:sha-256 00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:",
+        "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\n",
+        "a=rtcp-mux\r\na=mid:0\r\na=setup:actpass\r\na=sendonly\r\na=rtpmap:111 opus/48000/2\r\n",
+        "this is no line\r\nm=video 0 UDP/TLS/RTP/SAVPF 102\r\n",
+    );
+    let refused = crate::offers::publish(offer);
+    assert!(
+        matches!(&refused, Err(Rejected::Malformed(why)) if why.contains("2 media sections")),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_camera_that_begins_anew_while_it_is_cut_starts_its_viewers_again() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    let viewer = net.viewer();
+    camera.roll(&mut net, 3);
+    // A picture ahead of its time: the next time line begins where this one ends, before the cut.
+    camera.timestamp = camera.timestamp.wrapping_add(90_000);
+    camera.shoot(&mut net, false);
+    net.command(Command::Cut(STREAM));
+    camera.timestamp = camera.timestamp.wrapping_sub(3_600 * 90_000);
+    camera.shoot(&mut net, true);
+    net.command(Command::Camera(STREAM, Urgency::Now));
+    camera.roll(&mut net, 3);
+    let seen = tags(&net, viewer);
+    assert_eq!(*seen.last().expect("pictures"), camera.tag, "{seen:?}");
+    assert_continuous(&net, viewer);
 }

@@ -240,73 +240,67 @@ impl Judge {
     }
 }
 
-/// Runs for a while, with or without a moment.
-fn run(
-    net: &mut Net,
-    studio: &mut Studio,
-    captured: &mut Captured,
-    judge: &mut Judge,
-    span: Duration,
-    mut pipeline: Option<&mut Pipeline>,
-) {
-    let end = net.now + span;
-    let first = pipeline.as_ref().map_or(0, |p| p.index);
-    while net.now < end {
-        net.run(Duration::from_millis(10));
-        let seconds = net.now.duration_since(studio.began).as_millis() % 2_000;
-        // Reports are late or early by chance: those of sound and picture come in different moods of the network.
-        let slow = net.now.duration_since(studio.began).as_millis() / 700 % 3;
-        net.clients[studio.client].uplink = [150, 90, 5].map(Duration::from_millis)[slow as usize];
-        studio.step(net, captured, seconds < 40);
-        if let Some(pipeline) = &mut pipeline {
-            pipeline.step(net, studio, first);
+/// A network and when its client's pictures and sounds were captured.
+struct Scene {
+    net: Net,
+    captured: Captured,
+}
+
+impl Scene {
+    fn new() -> Self {
+        Self {
+            net: Net::new(),
+            captured: Captured::default(),
         }
-        judge.look(net, captured, net.epoch);
+    }
+
+    /// Runs for a while, with or without a moment.
+    fn run(
+        &mut self,
+        studio: &mut Studio,
+        judge: &mut Judge,
+        span: Duration,
+        mut pipeline: Option<&mut Pipeline>,
+    ) {
+        let Self { net, captured } = self;
+        let end = net.now + span;
+        let first = pipeline.as_ref().map_or(0, |p| p.index);
+        while net.now < end {
+            net.run(Duration::from_millis(10));
+            let seconds = net.now.duration_since(studio.began).as_millis() % 2_000;
+            // Reports are late or early by chance: those of sound and picture come in different moods of the network.
+            let slow = net.now.duration_since(studio.began).as_millis() / 700 % 3;
+            net.clients[studio.client].uplink =
+                [150, 90, 5].map(Duration::from_millis)[slow as usize];
+            studio.step(net, captured, seconds < 40);
+            if let Some(pipeline) = &mut pipeline {
+                pipeline.step(net, studio, first);
+            }
+            judge.look(net, captured, net.epoch);
+        }
     }
 }
 
 #[test]
 fn sound_and_picture_do_not_drift_apart_in_ten_minutes_with_moments() {
-    let mut net = Net::new();
-    let mut captured = Captured::default();
-    let mut studio = Studio::new(&mut net, [100.0, -50.0]);
-    let viewer = net.viewer();
+    let mut scene = Scene::new();
+    let mut studio = Studio::new(&mut scene.net, [100.0, -50.0]);
+    let viewer = scene.net.viewer();
     // Until the publisher itself has reported on both tracks nobody can know better.
     let mut settling = Judge::new(viewer);
-    run(
-        &mut net,
-        &mut studio,
-        &mut captured,
-        &mut settling,
-        Duration::from_secs(7),
-        None,
-    );
+    scene.run(&mut studio, &mut settling, Duration::from_secs(7), None);
 
     let mut judge = Judge::new(viewer);
     let minute = Duration::from_secs(60);
     let mut index = 0;
     for _ in 0..5 {
-        run(
-            &mut net,
-            &mut studio,
-            &mut captured,
-            &mut judge,
-            minute,
-            None,
-        );
-        let mut pipeline = Pipeline::cut(&mut net, &studio, &judge, index);
-        run(
-            &mut net,
-            &mut studio,
-            &mut captured,
-            &mut judge,
-            minute,
-            Some(&mut pipeline),
-        );
+        scene.run(&mut studio, &mut judge, minute, None);
+        let mut pipeline = Pipeline::cut(&mut scene.net, &studio, &judge, index);
+        scene.run(&mut studio, &mut judge, minute, Some(&mut pipeline));
         index = pipeline.index;
-        net.command(Command::Camera(STREAM, Urgency::Smooth));
+        scene.net.command(Command::Camera(STREAM, Urgency::Smooth));
     }
-    let shown = |event: &Event| net.events.iter().filter(|e| *e == event).count();
+    let shown = |event: &Event| scene.net.events.iter().filter(|e| *e == event).count();
     assert_eq!(shown(&Event::ShowsStyled), 5);
     assert!(judge.pairs > 40_000, "{} packets compared", judge.pairs);
     assert!(judge.worst < 0.005, "{:.2} ms apart", judge.worst * 1_000.0);
@@ -314,43 +308,19 @@ fn sound_and_picture_do_not_drift_apart_in_ten_minutes_with_moments() {
 
 #[test]
 fn sound_and_picture_of_the_next_publisher_are_together_too() {
-    let mut net = Net::new();
-    let mut captured = Captured::default();
-    let mut studio = Studio::new(&mut net, [0.0, 0.0]);
-    let viewer = net.viewer();
+    let mut scene = Scene::new();
+    let mut studio = Studio::new(&mut scene.net, [0.0, 0.0]);
+    let viewer = scene.net.viewer();
     let mut ignored = Judge::new(viewer);
-    run(
-        &mut net,
-        &mut studio,
-        &mut captured,
-        &mut ignored,
-        Duration::from_secs(10),
-        None,
-    );
+    scene.run(&mut studio, &mut ignored, Duration::from_secs(10), None);
 
-    let mut next = Studio::new(&mut net, [-80.0, 60.0]);
-    run(
-        &mut net,
-        &mut next,
-        &mut captured,
-        &mut ignored,
-        Duration::from_secs(7),
-        None,
-    );
+    let mut next = Studio::new(&mut scene.net, [-80.0, 60.0]);
+    scene.run(&mut next, &mut ignored, Duration::from_secs(7), None);
     let mut judge = Judge::new(viewer);
-    run(
-        &mut net,
+    scene.run(&mut next, &mut judge, Duration::from_secs(30), None);
+    let mut pipeline = Pipeline::cut(&mut scene.net, &next, &judge, 0);
+    scene.run(
         &mut next,
-        &mut captured,
-        &mut judge,
-        Duration::from_secs(30),
-        None,
-    );
-    let mut pipeline = Pipeline::cut(&mut net, &next, &judge, 0);
-    run(
-        &mut net,
-        &mut next,
-        &mut captured,
         &mut judge,
         Duration::from_secs(10),
         Some(&mut pipeline),
@@ -361,41 +331,26 @@ fn sound_and_picture_of_the_next_publisher_are_together_too() {
 
 #[test]
 fn a_report_is_sent_with_the_first_packets_and_never_before_them() {
-    let mut net = Net::new();
-    let viewer = net.viewer();
-    net.run(Duration::from_secs(12));
+    let mut scene = Scene::new();
+    let viewer = scene.net.viewer();
+    scene.net.run(Duration::from_secs(12));
     assert_eq!(
-        net.clients[viewer].reports,
+        scene.net.clients[viewer].reports,
         [],
         "there is nothing to report on"
     );
 
-    let mut captured = Captured::default();
-    let mut studio = Studio::new(&mut net, [0.0, 0.0]);
+    let mut studio = Studio::new(&mut scene.net, [0.0, 0.0]);
     let mut judge = Judge::new(viewer);
-    run(
-        &mut net,
-        &mut studio,
-        &mut captured,
-        &mut judge,
-        Duration::from_millis(300),
-        None,
-    );
+    scene.run(&mut studio, &mut judge, Duration::from_millis(300), None);
     assert!(
         judge.pairs > 5,
         "both are reported on after 300 ms: {:?}",
-        net.clients[viewer].reports
+        scene.net.clients[viewer].reports
     );
     // Two of each are what a receiver needs to synchronise them.
-    run(
-        &mut net,
-        &mut studio,
-        &mut captured,
-        &mut judge,
-        Duration::from_millis(1_200),
-        None,
-    );
-    let reports = &net.clients[viewer].reports;
+    scene.run(&mut studio, &mut judge, Duration::from_millis(1_200), None);
+    let reports = &scene.net.clients[viewer].reports;
     for (ssrc, ..) in reports {
         assert!(
             reports.iter().filter(|r| r.0 == *ssrc).count() >= 2,

@@ -66,6 +66,13 @@ impl Camera {
         }
         self.timestamp += 3_000;
     }
+
+    /// A keyframe and the pictures after it, `count` in all, each with its time.
+    pub(crate) fn roll(&mut self, net: &mut Net, count: usize) {
+        for i in 0..count {
+            self.shoot(net, i == 0);
+        }
+    }
 }
 
 /// Sequence numbers without a hole and timestamps that never go back.

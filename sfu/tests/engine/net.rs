@@ -1,8 +1,12 @@
 //! A network without sockets or clocks: one engine and its str0m clients, in virtual time.
 
+// By its path, since benchmarks take this file by its own.
+#[path = "net/client.rs"]
+mod client;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use reverie_sfu::engine::ids::{PeerId, StreamId};
 use reverie_sfu::engine::negotiate::{self, Candidates, Certificate, Identity, Side, Terms};
@@ -11,50 +15,17 @@ use reverie_sfu::engine::{Bus, Command, Engine, Event, Input, Limits, Output};
 use str0m::change::SdpAnswer;
 use str0m::media::{Direction, MediaKind, Mid, Pt};
 use str0m::net::{Protocol, Receive};
-use str0m::rtp::{RtpPacket, RtpWrite, Ssrc};
-use str0m::{Candidate, IceConnectionState, Rtc, RtcConfig};
-use str0m_netem::{Input as Enter, Netem, NetemConfig, Output as Leave};
+use str0m::rtp::{RtpPacket, RtpWrite};
+use str0m::{Candidate, IceConnectionState, RtcConfig};
+use str0m_netem::{Input as Enter, Netem, NetemConfig};
+
+pub(crate) use client::Client;
+use client::{due, passed};
 
 /// Where the engine is reached.
 pub(crate) const SERVER: &str = "10.0.0.1:7000";
 /// The stream that all tests use.
 pub(crate) const STREAM: StreamId = StreamId(1);
-
-/// A client of the engine.
-pub(crate) struct Client {
-    /// Its WebRTC engine.
-    pub(crate) rtc: Rtc,
-    /// Its name in the engine.
-    pub(crate) id: PeerId,
-    /// Media it received, in order of arrival.
-    pub(crate) received: Vec<RtpPacket>,
-    /// Sender reports it received, in order of arrival: stream, NTP time, RTP time.
-    pub(crate) reports: Vec<(Ssrc, SystemTime, u32)>,
-    /// Keyframe requests it received.
-    pub(crate) keyframe_requests: usize,
-    /// Its ICE state.
-    pub(crate) state: IceConnectionState,
-    /// True once it was told that the session is over.
-    pub(crate) closed: bool,
-    /// Datagrams to it are lost while this is set, and so are those from it.
-    pub(crate) cut_off: bool,
-    /// Datagrams that the engine sent to its address, whether they arrived or not.
-    pub(crate) addressed: usize,
-    /// The answer it was given.
-    pub(crate) answer: String,
-    /// Where the engine sees it: another address than its own behind a NAT.
-    pub(crate) public: SocketAddr,
-    /// Where it is.
-    pub(crate) address: SocketAddr,
-    /// What its datagrams go through to the engine and back; `None` loses and delays nothing.
-    up: Option<Netem<Vec<u8>>>,
-    down: Option<Netem<Vec<u8>>>,
-    /// How long its datagrams take to the engine.
-    pub(crate) uplink: Duration,
-    video: Mid,
-    audio: Mid,
-    next: Instant,
-}
 
 /// One engine, its clients, and the time.
 pub(crate) struct Net {
@@ -87,13 +58,6 @@ impl Net {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
         let server: SocketAddr = SERVER.parse().expect("address");
-        let terms = Terms {
-            candidates: Candidates::udp(&[server]),
-            certificate: Certificate::generate().expect("certificate"),
-            setup_timeout: Duration::from_secs(15),
-            publisher_silence: Duration::from_secs(5),
-            viewer_silence: Duration::from_secs(15),
-        };
         let limits = Limits {
             keyframe_interval: Duration::from_millis(500),
         };
@@ -104,7 +68,7 @@ impl Net {
             events: Vec::new(),
             bus: Vec::new(),
             epoch: now,
-            terms,
+            terms: terms(server),
             wake: now,
             generation: 0,
             server,
@@ -540,56 +504,15 @@ impl Net {
     }
 }
 
-impl Client {
-    fn take(&mut self, event: str0m::Event) {
-        match event {
-            str0m::Event::RtpPacket(packet) => self.received.push(packet),
-            str0m::Event::SenderFeedback(report) => {
-                let info = report.sender_info;
-                // The wire carries 32 bits.
-                #[allow(clippy::cast_possible_truncation)]
-                let rtp = info.rtp_time.numer() as u32;
-                self.reports.push((info.ssrc, info.ntp_time, rtp));
-            }
-            str0m::Event::KeyframeRequest(_) => self.keyframe_requests += 1,
-            str0m::Event::IceConnectionStateChange(state) => self.state = state,
-            str0m::Event::Closed => self.closed = true,
-            _ => {}
-        }
+/// The terms of a shard that is reached at one address.
+pub(crate) fn terms(server: SocketAddr) -> Terms {
+    Terms {
+        candidates: Candidates::udp(&[server]),
+        certificate: Certificate::generate().expect("certificate"),
+        setup_timeout: Duration::from_secs(15),
+        publisher_silence: Duration::from_secs(5),
+        viewer_silence: Duration::from_secs(15),
     }
-
-    /// Asks the server for a keyframe of the received video.
-    pub(crate) fn ask_for_keyframe(&mut self) {
-        let ssrc: Option<Ssrc> = self
-            .received
-            .iter()
-            .rev()
-            .find(|p| p.payload.first().is_some_and(|b| *b != 0))
-            .map(|p| p.header.ssrc);
-        let Some(ssrc) = ssrc else { return };
-        if let Some(stream) = self.rtc.direct_api().stream_rx(&ssrc) {
-            stream.request_keyframe(str0m::media::KeyframeRequestKind::Pli);
-        }
-    }
-}
-
-fn due(link: &Option<Netem<Vec<u8>>>) -> Option<Instant> {
-    link.as_ref()
-        .filter(|l| !l.is_empty())
-        .map(Netem::poll_timeout)
-}
-
-fn passed(link: &mut Option<Netem<Vec<u8>>>, now: Instant) -> Vec<Vec<u8>> {
-    let Some(link) = link else { return Vec::new() };
-    link.handle_input(Enter::Timeout(now));
-    let mut all = Vec::new();
-    while let Some(output) = link.poll_output() {
-        match output {
-            Leave::Packet(bytes) => all.push(bytes),
-            Leave::Timeout(_) => break,
-        }
-    }
-    all
 }
 
 fn config() -> RtcConfig {

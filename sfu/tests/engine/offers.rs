@@ -1,15 +1,13 @@
 //! Offers of real clients, as recorded in `integration-tests/fixtures/sdp`, and variants of them.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use reverie_sfu::engine::ids::PeerId;
-use reverie_sfu::engine::negotiate::{
-    self, Candidates, Certificate, Identity, Rejected, Side, Terms,
-};
+use reverie_sfu::engine::negotiate::{self, Identity, Rejected, Side};
 use reverie_sfu::engine::packet::{Kind, Track};
 use reverie_sfu::engine::sdp::{Direction, Section, Summary};
 
-use crate::net::{SERVER, STREAM};
+use crate::net::{SERVER, STREAM, terms};
 
 macro_rules! recorded {
     ($name:literal) => {
@@ -42,14 +40,7 @@ const VIEWERS: [(&str, &str); 4] = [
 ];
 
 fn accept(side: Side, sent: Option<u32>, offer: &str) -> Result<String, Rejected> {
-    let server = SERVER.parse().expect("address");
-    let terms = Terms {
-        candidates: Candidates::udp(&[server]),
-        certificate: Certificate::generate().expect("certificate"),
-        setup_timeout: Duration::from_secs(15),
-        publisher_silence: Duration::from_secs(5),
-        viewer_silence: Duration::from_secs(15),
-    };
+    let terms = terms(SERVER.parse().expect("address"));
     let identity = Identity {
         peer: PeerId(1),
         stream: STREAM,
@@ -63,7 +54,7 @@ fn accept(side: Side, sent: Option<u32>, offer: &str) -> Result<String, Rejected
     Ok(answer)
 }
 
-fn publish(offer: &str) -> Result<String, Rejected> {
+pub(crate) fn publish(offer: &str) -> Result<String, Rejected> {
     let side = Side::Publish {
         generation: 1,
         epoch: Instant::now(),

@@ -77,6 +77,72 @@ fn a_viewer_behind_a_new_address_is_followed_at_its_next_check() {
     assert_eq!(net.engine.len(), 2, "{:?}", net.events);
 }
 
+/// Times until a viewer is followed whose address changes at so many moments between two of its reports.
+fn times_to_follow(neighbours: usize) -> Vec<Duration> {
+    (0..10)
+        .map(|change| {
+            let mut net = Net::new();
+            let (mut camera, viewer) = running(&mut net);
+            let mut others = Vec::new();
+            for port in 0..neighbours {
+                let other = net.viewer();
+                let was = net.address(viewer);
+                net.clients[other].public = SocketAddr::new(was.ip(), 30_000 + port as u16);
+                others.push(other);
+            }
+            for _ in 0..150 + change * 3 {
+                camera.shoot(&mut net, false);
+            }
+            let since = net.now;
+            net.clients[viewer].public = elsewhere(&net, viewer);
+            while moves(&net, viewer) == 0 {
+                camera.shoot(&mut net, false);
+                assert!(net.now < since + Duration::from_secs(10), "never followed");
+            }
+            for other in others {
+                assert_eq!(
+                    moves(&net, other),
+                    usize::from(neighbours > 0),
+                    "its own move alone"
+                );
+            }
+            net.now - since
+        })
+        .collect()
+}
+
+#[test]
+fn a_viewer_behind_a_new_port_is_found_by_its_feedback() {
+    for neighbours in [0, 3] {
+        let mut took = times_to_follow(neighbours);
+        took.sort_unstable();
+        assert!(
+            took[5] < Duration::from_millis(1_000) && took[9] < Duration::from_millis(1_400),
+            "beside {neighbours}: {took:?}"
+        );
+    }
+}
+
+#[test]
+fn feedback_from_a_foreign_port_moves_no_viewer() {
+    let mut net = Net::new();
+    let (mut camera, viewer) = running(&mut net);
+    let foreign = SocketAddr::new(net.address(viewer).ip(), 666);
+    // The head of a receiver report; the rest is noise to everybody but the viewer.
+    let report = [&[0x81, 201, 0, 7, 0, 0, 0, 1][..], &[0x5a; 40]].concat();
+    for _ in 0..300 {
+        net.inject(foreign, &report);
+        camera.shoot(&mut net, false);
+    }
+    assert_eq!(moves(&net, viewer), 0, "it answers no check");
+    assert!(
+        net.sent_to(foreign) < 100,
+        "and is sent little more than checks: {}",
+        net.sent_to(foreign)
+    );
+    assert_eq!(tags(&net, viewer).last(), Some(&camera.tag));
+}
+
 #[test]
 fn a_client_may_change_its_address_again_and_again_and_go_back() {
     let mut net = Net::new();

@@ -33,6 +33,7 @@ import { tokens } from './token.js';
  * @property {number} viewers
  * @property {boolean} audio
  * @property {boolean} video
+ * @property {string[]} warnings what is wrong with what the publisher sends, though it is shown
  * @property {number} event number of the last event this state includes
  * @property {Pipeline} pipeline
  * @property {string[]} pipelines

@@ -15,7 +15,7 @@ import { expose } from './surface.js';
 import { TokenForm } from './tokenform.js';
 import { announce, byId, mark, say, show } from './ui.js';
 import { limitVideo, publish, replaceTracks } from './whip.js';
-import { amount, limitWords, linkWords, viewerWords } from './words.js';
+import { amount, limitWords, linkWords, viewerWords, warningWords } from './words.js';
 
 /** @typedef {import('./token.js').Scope} Scope */
 
@@ -89,6 +89,9 @@ function renderFeed() {
   const words = byId('feed-words', HTMLElement);
   show(words, !feed.connected && feed.view.known);
   say(words, 'The events of this channel are interrupted; what you see may be old.');
+  const warnings = warningWords(feed.view.warnings);
+  show(byId('warnings', HTMLElement), warnings !== '');
+  say(byId('warnings', HTMLElement), warnings);
   say(byId('viewers', HTMLElement), viewerWords(feed.view.viewers));
   moments.render(feed.view, feed.clock.now());
   output.render(feed.view);

@@ -2,7 +2,7 @@
  * What a channel looks like, from its snapshot and its events: a pure reducer, no clock and no network.
  *
  * Events may come shuffled, twice, or after the snapshot that already includes them. Every part of the state is therefore
- * a "newest wins" register: stream, pipeline, viewers and queue by event number, each moment by its own version. Joining
+ * a "newest wins" register: stream, warnings, pipeline, viewers and queue by event number, each moment by its own version. Joining
  * such registers gives the same result in any order.
  */
 
@@ -16,6 +16,7 @@
 /**
  * @typedef {object} State
  * @property {Register<{ live: boolean, audio: boolean, video: boolean }>} stream
+ * @property {Register<string[]>} warnings what is wrong with what the publisher sends
  * @property {Register<Pipeline>} pipeline
  * @property {Register<number>} viewers
  * @property {Register<Moment[]>} queue
@@ -30,6 +31,7 @@
  * @property {boolean} live
  * @property {boolean} audio
  * @property {boolean} video
+ * @property {string[]} warnings what is wrong with what the publisher sends, though it is shown
  * @property {number} viewers
  * @property {Pipeline} pipeline
  * @property {string[]} pipelines
@@ -47,6 +49,7 @@ const NEVER = -1;
 export function initial() {
   return {
     stream: { n: NEVER, value: { live: false, audio: false, video: false } },
+    warnings: { n: NEVER, value: [] },
     pipeline: { n: NEVER, value: { state: 'cold', name: null, reason: null } },
     viewers: { n: NEVER, value: 0 },
     queue: { n: NEVER, value: [] },
@@ -59,21 +62,24 @@ export function initial() {
 export function apply(state, event) {
   const { n, type, data } = event;
   if (type === 'snapshot') return applySnapshot(state, data);
-  if (type === 'stream.live') {
-    return { ...state, stream: newest(state.stream, n, { live: true, audio: data.audio, video: data.video }) };
-  }
-  if (type === 'stream.offline') {
-    return { ...state, stream: newest(state.stream, n, { live: false, audio: false, video: false }) };
-  }
+  if (type === 'stream.live') return applyStream(state, n, { live: true, audio: data.audio, video: data.video });
+  if (type === 'stream.offline') return applyStream(state, n, { live: false, audio: false, video: false });
+  if (type === 'stream.warning') return { ...state, warnings: newest(state.warnings, n, data.warnings) };
   if (type === 'viewers') return { ...state, viewers: newest(state.viewers, n, data.viewers) };
   if (type === 'queue.changed') {
     return { ...state, queue: newest(state.queue, n, data.queue), moments: learn(state.moments, n, data.queue) };
   }
+  if (type === 'pipeline.params' || type === 'pipeline.status') return state;
   if (type.startsWith('pipeline.')) {
     return { ...state, pipeline: newest(state.pipeline, n, { state: data.state, name: data.name, reason: data.reason }) };
   }
   if (type.startsWith('moment.')) return { ...state, moments: learn(state.moments, n, [data]) };
   return state;
+}
+
+/** Another publisher, or none: what was wrong with the one before is forgotten. @param {State} state @param {number} n @param {{ live: boolean, audio: boolean, video: boolean }} stream @returns {State} */
+function applyStream(state, n, stream) {
+  return { ...state, stream: newest(state.stream, n, stream), warnings: newest(state.warnings, n, []) };
 }
 
 /** @param {State} state @param {Channel} channel @returns {State} */
@@ -82,6 +88,7 @@ function applySnapshot(state, channel) {
   const named = [...channel.queue, channel.moment, channel.last].filter((moment) => moment !== null);
   return {
     stream: newest(state.stream, n, { live: channel.live, audio: channel.audio, video: channel.video }),
+    warnings: newest(state.warnings, n, channel.warnings),
     pipeline: newest(state.pipeline, n, channel.pipeline),
     viewers: newest(state.viewers, n, channel.viewers),
     queue: newest(state.queue, n, channel.queue),
@@ -105,6 +112,7 @@ export function view(state) {
   return {
     known: state.snapshot.n !== NEVER,
     ...state.stream.value,
+    warnings: state.warnings.value,
     viewers: state.viewers.value,
     pipeline: state.pipeline.value,
     pipelines: state.snapshot.value.pipelines,

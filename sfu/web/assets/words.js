@@ -13,6 +13,13 @@ const PURPOSE = {
   control: 'Changing the picture of this channel needs a token.',
 };
 
+/** @type {Record<string, string>} */
+const WARNING = {
+  b_frames:
+    'Your encoder sends B-frames, which delay the picture and make moments stutter: set B-frames to 0 (OBS: Settings, Output, ' +
+    'Encoder Settings; x264: tune zerolatency).',
+};
+
 /**
  * What stands above the field for a token.
  * @param {import('./token.js').Scope} scope
@@ -75,6 +82,11 @@ export function activityWords(moment) {
 export function pipelineWords({ state, name, reason }) {
   const subject = name ? `${state} · ${name}` : state;
   return state === 'error' ? withReason(subject, reason) : subject;
+}
+
+/** What is wrong with what the publisher sends, and what to do about it. @param {string[]} warnings */
+export function warningWords(warnings) {
+  return warnings.map((warning) => WARNING[warning] ?? `The server warns: ${warning}.`).join(' ');
 }
 
 /** @param {number} count */

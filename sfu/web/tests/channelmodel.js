@@ -21,6 +21,8 @@ export class ChannelModel {
   /** @type {Moment | null} */
   #last = null;
   #stream = { live: false, audio: false, video: false };
+  /** @type {string[]} */
+  #warnings = [];
   #viewers = 0;
   /** @type {import('../assets/api.js').Pipeline} */
   #pipeline = { state: 'cold', name: null, reason: null };
@@ -37,6 +39,7 @@ export class ChannelModel {
     return structuredClone({
       channel: 'lobby',
       ...this.#stream,
+      warnings: this.#warnings,
       viewers: this.#viewers,
       event: this.events.length,
       pipeline: this.#pipeline,
@@ -62,6 +65,7 @@ export class ChannelModel {
       () => this.#advance(),
       () => this.#cancelQueued(),
       () => this.#streamChanges(),
+      () => this.#warns(),
       () => this.#viewersChange(),
       () => this.#pipelineChanges(),
     ];
@@ -113,7 +117,14 @@ export class ChannelModel {
     const live = !this.#stream.live;
     const audio = live && this.#random() < 0.5;
     this.#stream = { live, audio, video: live };
+    this.#warnings = [];
     this.#tell(live ? 'stream.live' : 'stream.offline', live ? { audio, video: true } : {});
+  }
+
+  #warns() {
+    if (!this.#stream.live) return;
+    this.#warnings = ['b_frames'];
+    this.#tell('stream.warning', { warnings: this.#warnings });
   }
 
   #viewersChange() {

@@ -83,6 +83,15 @@ test('a moment that ended unseen is no longer current, and a reading of it corre
   assert.equal(view(corrected).last, null, 'a reading claims no place in time');
 });
 
+test('a warning belongs to the publisher that it came with', () => {
+  const at = (/** @type {number} */ n, /** @type {string} */ type, data = {}) => ({ n, at: 0, type, version: 0, data });
+  const live = { audio: true, video: true };
+  const warned = [at(2, 'stream.warning', { warnings: ['b_frames'] }), at(1, 'stream.live', live)];
+  assert.deepEqual(view(fold(warned)).warnings, ['b_frames'], 'whichever is heard first');
+  assert.deepEqual(view(fold([...warned, at(3, 'stream.offline')])).warnings, []);
+  assert.deepEqual(view(fold([...warned, at(3, 'stream.live', live)])).warnings, [], 'another has taken over');
+});
+
 test('a type from the future changes nothing', () => {
   const state = fold([new ChannelModel(generator(1)).snapshotEvent()]);
   assert.deepEqual(view(apply(state, { n: 5, at: 0, type: 'weather', version: 5, data: {} })), view(state));

@@ -6,7 +6,7 @@ import { ServerClock } from '../assets/clock.js';
 import { h264First, startingAt } from '../assets/codecs.js';
 import { channelFromPath, isChannel } from '../assets/route.js';
 import { Tokens, scopedInFragment, tokenInFragment } from '../assets/token.js';
-import { linkWords, momentWords, promptLength, secondsUntil, tokenWords } from '../assets/words.js';
+import { linkWords, momentWords, promptLength, secondsUntil, tokenWords, warningWords } from '../assets/words.js';
 
 test('a channel name is 1 to 64 letters, digits, dashes and underscores', () => {
   assert.ok(isChannel('a') && isChannel('A-b_9') && isChannel('x'.repeat(64)));
@@ -48,6 +48,12 @@ test('an error speaks with the detail of problem+json, else its title, else the 
   const plain = await errorFrom(new Response('<html>', { status: 502 }));
   assert.equal(plain.message, 'the server answered 502');
   assert.equal(plain.retryAfterMs, null);
+});
+
+test('a warning about the picture says what to set in the encoder, and an unknown one is named', () => {
+  assert.equal(warningWords([]), '');
+  assert.match(warningWords(['b_frames']), /B-frames to 0 .*x264: tune zerolatency/);
+  assert.match(warningWords(['b_frames', 'upside_down']), /B-frames .* The server warns: upside_down\.$/);
 });
 
 test('a token is read from the fragment, plus signs included', () => {

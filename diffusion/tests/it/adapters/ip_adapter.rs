@@ -86,10 +86,16 @@ fn the_image_encoder_sees_what_that_of_transformers_sees() {
 #[test]
 fn a_picture_moves_the_unet_as_in_diffusers() {
     let pictures = Golden::read("ip_adapter/image_encoder");
-    for model in ["sd15", "turbo", "sdxl"] {
-        let golden = Golden::read(&format!("ip_adapter/unet_{model}"));
-        let adapter = load(model, &format!("adapter_{model}")).unwrap();
-        assert_eq!(adapter.tokens(), 4);
+    for (model, name, tokens) in [
+        ("sd15", "sd15", 4),
+        ("turbo", "turbo", 4),
+        ("sdxl", "sdxl", 4),
+        ("turbo", "plus_turbo", 6),
+        ("turbo", "full_turbo", 17),
+    ] {
+        let golden = Golden::read(&format!("ip_adapter/unet_{name}"));
+        let adapter = load(model, &format!("adapter_{name}")).unwrap();
+        assert_eq!(adapter.tokens(), tokens);
         let tokens = Tensor::cat(
             &[adapter.nothing(), adapter.encode(&picture(&pictures, "0"))],
             0,

@@ -83,7 +83,7 @@ fn a_controlnet_gives_the_residuals_of_the_original_and_the_unet_follows_them() 
 fn residuals_of_two_controlnets_are_summed() {
     let golden = Golden::read("modules/unet_turbo_4x4");
     let first = control("controlnet_turbo_a", &golden, 0.7);
-    let both = first.add(&control("controlnet_turbo_b", &golden, 0.4));
+    let both = first + &control("controlnet_turbo_b", &golden, 0.4);
     let predicted = predict(&unet("turbo"), &golden, Some(&both));
     golden.check("y_cn_sum", &predicted, MODULE);
 }

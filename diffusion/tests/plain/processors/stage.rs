@@ -1,7 +1,5 @@
 //! The stage of processors on frames of video.
 
-use std::cell::RefCell;
-use std::rc::Rc;
 use std::time::Instant;
 
 use reverie_diffusion::processors::{Spec, Stage, Textures};
@@ -17,8 +15,7 @@ fn specs(values: &[Value]) -> Vec<Spec> {
 }
 
 fn stage(values: &[Value]) -> Stage {
-    let never = Box::new(|| None);
-    Stage::new(&specs(values), Textures::default(), never).expect("a stage")
+    Stage::new(&specs(values), Textures::default()).expect("a stage")
 }
 
 /// A frame with the left half at one luma and the right half at another.
@@ -126,28 +123,22 @@ fn feedback_mixes_in_what_was_put_out_last() {
 
 #[test]
 fn another_chain_is_followed_between_two_frames_and_feedback_goes_on() {
-    let next: Rc<RefCell<Option<Vec<Spec>>>> = Rc::default();
-    let changes = Rc::clone(&next);
     let feedback = |strength| json!({ "type": "feedback", "feedback_strength": strength });
-    let mut stage = Stage::new(
-        &specs(&[feedback(0.5)]),
-        Textures::default(),
-        Box::new(move || changes.borrow_mut().take()),
-    )
-    .expect("a stage");
+    let mut stage = stage(&[feedback(0.5)]);
     let full = Color {
         matrix: Matrix::Bt709,
         range: Range::Full,
     };
-    let mut put_out = |level| luma(&run(&mut stage, halves(full, level, level)))[0];
-    assert_eq!(put_out(200), 200);
-    *next.borrow_mut() = Some(specs(&[feedback(0.25)]));
-    assert_eq!(put_out(0), 50);
+    let put_out = |stage: &mut Stage, level| luma(&run(stage, halves(full, level, level)))[0];
+    assert_eq!(put_out(&mut stage, 200), 200);
+    stage.set(&specs(&[feedback(0.25)])).expect("followed");
+    assert_eq!(put_out(&mut stage, 0), 50);
     // One that cannot be had changes nothing.
-    *next.borrow_mut() = Some(specs(&[json!({ "type": "texture", "image": "none.png" })]));
-    assert_eq!(put_out(250), 200);
-    *next.borrow_mut() = Some(Vec::new());
-    assert_eq!(put_out(9), 9);
+    let texture = json!({ "type": "texture", "image": "none.png" });
+    assert!(stage.set(&specs(&[texture])).is_err());
+    assert_eq!(put_out(&mut stage, 250), 200);
+    stage.set(&[]).expect("followed");
+    assert_eq!(put_out(&mut stage, 9), 9);
 }
 
 #[test]

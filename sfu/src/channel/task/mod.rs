@@ -2,6 +2,7 @@
 //!
 //! Owns the moments, the director, the pipeline and the event log; never computes on pixels.
 
+mod params;
 mod requests;
 mod sessions;
 mod staging;
@@ -10,6 +11,7 @@ use std::collections::HashMap;
 use std::sync::Weak;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use reverie_diffusion::status::{Status, View};
 use reverie_moments as moments;
 use reverie_transcoder::pipeline;
 use serde_json::json;
@@ -19,6 +21,7 @@ use super::director::{Director, Input};
 use super::events::Log;
 use super::pipe::Pipe;
 use super::registry::Channels;
+use super::style::Style;
 use super::{ChannelView, Claim, Joined, Message, MomentView, PipelineView};
 use crate::auth::Holder;
 use crate::engine::Stats;
@@ -44,6 +47,11 @@ pub(super) fn spawn(
         director: Director::new(config.pipeline.idle_ttl),
         log: Log::new(wall_ms()),
         pipe: None,
+        style: Style::new(channels.shared.params.clone()),
+        status: Status::new(),
+        told_status: params::steady(&Status::new().view()),
+        reloading: Vec::new(),
+        rates: [0.0; 2],
         permit: None,
         progress: Progress {
             at: Instant::now(),
@@ -92,6 +100,14 @@ struct Task {
     director: Director,
     log: Log,
     pipe: Option<Pipe>,
+    style: Style,
+    status: Status,
+    /// What was last told of the status.
+    told_status: View,
+    /// Parameters whose model is being loaded.
+    reloading: Vec<String>,
+    /// Frames per second in and out that the metrics count for this channel.
+    rates: [f64; 2],
     /// Kept over a change of stage; given back once nothing is loaded.
     permit: Option<OwnedSemaphorePermit>,
     progress: Progress,
@@ -159,6 +175,7 @@ impl Task {
                 .with_label_values(&[self.shown.state])
                 .dec();
         }
+        self.forget_status();
     }
 
     fn message(&mut self, message: Message) {
@@ -186,6 +203,9 @@ impl Task {
                 self.direct(Input::Cool);
                 let _ = reply.send(self.shown.clone());
             }
+            Message::Params(reply) => drop(reply.send(self.style.params().clone())),
+            Message::Patch(patch, reply) => drop(reply.send(self.patch(patch))),
+            Message::Pipeline(reply) => drop(reply.send(self.pipeline_status())),
             Message::Look(reply) => drop(reply.send(self.view())),
             Message::Subscribe(after, reply) => {
                 let subscription = self.log.subscribe(after, wall_ms(), || json!(self.view()));
@@ -209,6 +229,7 @@ impl Task {
             self.direct(Input::Timeout);
         }
         self.watch_pipeline(at);
+        self.watch_status();
         let viewers = self.viewers();
         if viewers != self.told_viewers {
             self.told_viewers = viewers;

@@ -115,12 +115,16 @@ impl Task {
         let (audio, video) = self.media();
         tracing::info!(channel = %self.name, audio, video, "live");
         self.tell("stream.live", 0, json!({ "audio": audio, "video": video }));
+        if self.b_frames {
+            self.tell_warnings();
+        }
         self.direct(Input::Live);
         self.moments_input(moments::Input::PublisherLive);
     }
 
     pub(super) fn offline(&mut self) {
         self.publisher = None;
+        self.b_frames = false;
         if !self.live {
             return;
         }
@@ -194,6 +198,10 @@ impl Task {
             channel = %self.name, peer = %id,
             "the publisher sends B-frames, which delay the picture and which a moment cannot transform smoothly: set B-frames to 0 in the encoder (OBS: Output, Encoder Settings, B-frames; x264: tune=zerolatency)"
         );
+        self.tell_warnings();
+    }
+
+    fn tell_warnings(&mut self) {
         self.tell("stream.warning", 0, json!({ "warnings": self.warnings() }));
     }
 

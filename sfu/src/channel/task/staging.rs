@@ -2,15 +2,18 @@
 
 use std::time::{Duration, Instant};
 
+use reverie_diffusion::board::Board;
+use reverie_diffusion::status;
 use reverie_moments as moments;
 use reverie_transcoder::pipeline;
 use serde_json::json;
 
-use super::super::director::{Action, Input};
+use super::super::director::{Action, Input, Phase};
 use super::super::pipe::Pipe;
 use super::super::{PipelineView, Refused};
 use super::{Progress, Task};
 use crate::engine::Command;
+use crate::stages::Making;
 
 /// A unit that waited no longer than this beside its own work shows that the pipeline keeps pace.
 const CAUGHT_UP: Duration = Duration::from_millis(100);
@@ -48,9 +51,7 @@ impl Task {
             }
             Some(pipeline::Event::Unit { unit, timing }) => self.unit(&unit, &timing),
             Some(pipeline::Event::NeedKeyframe) => self.home(Command::WantKeyframe(self.stream)),
-            Some(pipeline::Event::Applied(Err(error))) => {
-                tracing::warn!(channel = %self.name, %error, "the stage refused a style")
-            }
+            Some(pipeline::Event::Applied { result, frame }) => self.answered(result, frame),
             Some(pipeline::Event::Failed { at, error }) => {
                 self.direct(Input::Failed(format!("{at}: {error}")))
             }
@@ -111,13 +112,10 @@ impl Task {
         match action {
             Action::Spawn(name) => self.load(name),
             Action::Unload => self.unload(),
-            Action::Style(prompt) => {
-                if let Some(pipe) = &self.pipe {
-                    pipe.style(&prompt);
-                }
-            }
+            Action::Style(prompt) => self.show_prompt(prompt),
             Action::Feed(on) => {
                 self.fresh = false;
+                self.fares(status::Input::Feed(on));
                 if !on && let Some(pipe) = &self.pipe {
                     pipe.pause();
                 }
@@ -153,7 +151,13 @@ impl Task {
             self.direct(Input::Failed(reason));
             return;
         };
-        let Some(factory) = shared.stages.factory(&name) else {
+        let board = Board::default();
+        let making = Making {
+            config: &shared.config,
+            params: self.style.begin(),
+            board: board.clone(),
+        };
+        let Some(factory) = shared.stages.factory(&name, making) else {
             self.direct(Input::Failed(format!("there is no pipeline {name:?}")));
             return;
         };
@@ -162,6 +166,7 @@ impl Task {
             name,
             &shared.config.pipeline,
             factory,
+            board,
             self.next_unit,
         ));
         self.permit = Some(permit);
@@ -202,6 +207,13 @@ impl Task {
         };
         self.shown = view;
         self.tell(kind, 0, json!(self.shown));
+        let reason = self.shown.reason.clone().unwrap_or_default();
+        self.fares(match phase {
+            Phase::Cold => status::Input::Unload,
+            Phase::Loading => status::Input::Load,
+            Phase::Warm | Phase::Active => status::Input::Ready,
+            Phase::Error => status::Input::Fail(reason),
+        });
     }
 
     /// Tells the publisher's shard something.
