@@ -108,9 +108,13 @@ impl Case {
     /// The parameters from frame `frame` on, if they change there.
     pub(crate) fn change(&self, frame: usize, now: &Params) -> Result<Option<Params>> {
         let prompt = self.upd.iter().filter(|(at, _)| *at == frame);
-        let prompts = prompt.map(|(_, prompt)| Map::from_iter([("prompt".to_owned(), prompt.as_str().into())]));
+        let prompts = prompt
+            .map(|(_, prompt)| Map::from_iter([("prompt".to_owned(), prompt.as_str().into())]));
         let changes = self.changes.iter().filter(|(at, _)| *at == frame);
-        let patches: Vec<_> = changes.map(|(_, patch)| patch.clone()).chain(prompts).collect();
+        let patches: Vec<_> = changes
+            .map(|(_, patch)| patch.clone())
+            .chain(prompts)
+            .collect();
         if patches.is_empty() {
             return Ok(None);
         }
@@ -137,9 +141,19 @@ impl Case {
     /// The case in one line.
     #[allow(dead_code, reason = "the program prints it")]
     pub(crate) fn title(&self) -> String {
+        let Self {
+            model,
+            width,
+            height,
+            t_index_list,
+            steps,
+            cfg_type,
+            fb,
+            frames,
+            ..
+        } = self;
         format!(
-            "{} {}x{}, t_index_list {:?} of {}, {:?}, fb {}, {} frames",
-            self.model, self.width, self.height, self.t_index_list, self.steps, self.cfg_type, self.fb, self.frames
+            "{model} {width}x{height}, t_index_list {t_index_list:?} of {steps}, {cfg_type:?}, fb {fb}, {frames} frames"
         )
     }
 
@@ -188,7 +202,8 @@ impl Recording {
 
     /// The tensor `name`.
     pub(crate) fn tensor(&self, name: &str) -> Result<&Tensor> {
-        self.get(name).with_context(|| format!("the file has no tensor {name}"))
+        self.get(name)
+            .with_context(|| format!("the file has no tensor {name}"))
     }
 
     /// The tensor `name` of frame `frame`.

@@ -17,7 +17,9 @@ use anyhow::Result;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).map(PathBuf::from).collect();
-    let Some((models, files)) = arguments.split_first().filter(|(_, files)| !files.is_empty())
+    let Some((models, files)) = arguments
+        .split_first()
+        .filter(|(_, files)| !files.is_empty())
     else {
         eprintln!("usage: parity MODELS_DIR CASE.safetensors...");
         return ExitCode::from(2);
@@ -42,9 +44,19 @@ fn compare(models: &Path, file: &Path) -> Result<bool> {
     let comparison = run::compare(models, &recording)?;
     println!("{}: {}", file.display(), recording.case.title());
     for (kind, worst) in &comparison.kinds {
-        let verdict = if worst.is_met() { "ok" } else { "ABOVE THE LIMIT" };
-        let run::Worst { error, limit, compared } = worst;
-        println!("  {kind:26} max relative error {error:.1e}  limit {limit:.0e}  tensors {compared:3}  {verdict}");
+        let verdict = if worst.is_met() {
+            "ok"
+        } else {
+            "ABOVE THE LIMIT"
+        };
+        let run::Worst {
+            error,
+            limit,
+            compared,
+        } = worst;
+        println!(
+            "  {kind:26} max relative error {error:.1e}  limit {limit:.0e}  tensors {compared:3}  {verdict}"
+        );
     }
     for note in &comparison.notes {
         println!("  note: {note}");

@@ -77,9 +77,16 @@ pub(crate) fn compare(models: &Path, recording: &Recording) -> Result<Comparison
         (true, None) => bail!("the case has an AutoencoderTiny and does not say which"),
         (false, _) => None,
     };
-    let nets: Vec<_> = case.controlnets.iter().map(|(name, _)| folder(name)).collect();
+    let nets: Vec<_> = case
+        .controlnets
+        .iter()
+        .map(|(name, _)| folder(name))
+        .collect();
     let adapters = models.with_file_name("golden").join("ip_adapter");
-    let adapter = case.ip_adapter.as_ref().map(|(file, _)| adapters.join(file));
+    let adapter = case
+        .ip_adapter
+        .as_ref()
+        .map(|(file, _)| adapters.join(file));
     let parts = Parts {
         vae: vae.as_ref(),
         controlnets: &nets,
@@ -122,10 +129,13 @@ fn picture(adapters: &Path) -> Result<Picture> {
 fn notes(case: &Case) -> Vec<&'static str> {
     let mut notes = Vec::new();
     if case.is_drawn() {
-        notes.push("x_t is taken from the file: the reference draws from the autoencoder's posterior");
+        notes.push(
+            "x_t is taken from the file: the reference draws from the autoencoder's posterior",
+        );
     }
     if !case.denoise_batch {
-        notes.push("x_t is taken from the file after frame 0: the reference feeds it back as noise");
+        notes
+            .push("x_t is taken from the file after frame 0: the reference feeds it back as noise");
         if case.add_noise && case.t_index_list.len() > 1 {
             notes.push("the input of the last step is taken from the file: the reference's noise there has no seed");
         }
@@ -143,7 +153,12 @@ fn prepared(stream: &Stream, recording: &Recording, to: &mut Comparison) -> Resu
     };
     let timesteps = Tensor::from_slice(&schedule.timesteps(case.steps)?);
     add("timesteps", EXACT, "timesteps", &timesteps);
-    add("tables", TABLES, "alphas_cumprod", &Tensor::from_slice(schedule.alphas_cumprod()));
+    add(
+        "tables",
+        TABLES,
+        "alphas_cumprod",
+        &Tensor::from_slice(schedule.alphas_cumprod()),
+    );
     // The reference repeats some of its constants for the frames of a call and some not.
     let repeats = |name: &str| recording.get(name).map_or(1, |tensor| tensor.size()[0]);
     let thinned = |ours: &Tensor, name: &str| {
@@ -151,7 +166,12 @@ fn prepared(stream: &Stream, recording: &Recording, to: &mut Comparison) -> Resu
         ours.slice(0, 0, None, step.max(1))
     };
     for (name, ours, kind, limit) in [
-        ("sub_timesteps_tensor", &tables.timesteps, "timesteps", EXACT),
+        (
+            "sub_timesteps_tensor",
+            &tables.timesteps,
+            "timesteps",
+            EXACT,
+        ),
         ("alpha_prod_t_sqrt", &tables.alpha, "tables", TABLES),
         ("beta_prod_t_sqrt", &tables.beta, "tables", TABLES),
         ("c_skip", &tables.c_skip, "tables", TABLES),
@@ -159,20 +179,37 @@ fn prepared(stream: &Stream, recording: &Recording, to: &mut Comparison) -> Resu
     ] {
         add(kind, limit, name, &thinned(ours, name));
     }
-    let drawn = state.noise.narrow(0, 0, repeats("prep.init_noise").min(state.noise.size()[0]));
+    let drawn = state
+        .noise
+        .narrow(0, 0, repeats("prep.init_noise").min(state.noise.size()[0]));
     add("noise", EXACT, "init_noise", &drawn);
     add("stock_noise", FRAMES, "stock_noise", &state.stock);
-    add("prompt_embeds", MODULE, "prompt_embeds", stream.embedding_rows());
+    add(
+        "prompt_embeds",
+        MODULE,
+        "prompt_embeds",
+        stream.embedding_rows(),
+    );
     Ok(())
 }
 
 /// One frame.
-fn step(stream: &mut Stream, recording: &Recording, frame: usize, to: &mut Comparison) -> Result<()> {
+fn step(
+    stream: &mut Stream,
+    recording: &Recording,
+    frame: usize,
+    to: &mut Comparison,
+) -> Result<()> {
     let case = &recording.case;
     let theirs = |name: &str| recording.of(frame, name);
     let image = (recording.tensor(&format!("f{frame}.x"))? + 1.0) / 2.0;
     let controls: Vec<_> = theirs("control")
-        .map(|control| case.controlnets.iter().map(|_| control.shallow_clone()).collect())
+        .map(|control| {
+            case.controlnets
+                .iter()
+                .map(|_| control.shallow_clone())
+                .collect()
+        })
         .unwrap_or_default();
     let fed = Frame {
         image: &image,
@@ -181,12 +218,27 @@ fn step(stream: &mut Stream, recording: &Recording, frame: usize, to: &mut Compa
     let Some(call) = stream.begin(fed)? else {
         bail!("frame {frame} was skipped");
     };
-    to.add("prompt_embeds", MODULE, &stream.embeddings().tokens, theirs("positive"));
-    to.add("prompt_embeds", MODULE, stream.embedding_rows(), theirs("prompt_embeds"));
+    to.add(
+        "prompt_embeds",
+        MODULE,
+        &stream.embeddings().tokens,
+        theirs("positive"),
+    );
+    to.add(
+        "prompt_embeds",
+        MODULE,
+        stream.embedding_rows(),
+        theirs("prompt_embeds"),
+    );
     to.add("noise", FRAMES, &stream.state().noise, theirs("init_noise"));
     let latents = denoise(stream, recording, frame, call, to)?;
     to.add("x0", FRAMES, &latents, theirs("x0"));
-    to.add("stock_noise", FRAMES, &stream.state().stock, theirs("stock_noise"));
+    to.add(
+        "stock_noise",
+        FRAMES,
+        &stream.state().stock,
+        theirs("stock_noise"),
+    );
     if case.denoise_batch {
         to.add("buffer", FRAMES, &stream.state().buffer, theirs("buffer"));
     }
@@ -222,7 +274,12 @@ fn denoise(
                 to.add("unet_in", FRAMES, &x, theirs("unet_in"));
                 to.add("unet_out", FRAMES, &answer, theirs("unet_out"));
                 if let Some(alone) = &alone {
-                    to.add("unet_out (unet_in given)", MODULE, alone, theirs("unet_out"));
+                    to.add(
+                        "unet_out (unet_in given)",
+                        MODULE,
+                        alone,
+                        theirs("unet_out"),
+                    );
                 }
                 return Ok(latents);
             }

@@ -68,13 +68,15 @@ fn groups(inputs: &[Result<Input<'_>, Error>]) -> Vec<Vec<usize>> {
         let beside = input.context.image.as_ref().map(|image| image.scale);
         let shape = (input.x.size()[1..].to_vec(), beside);
         let alone = input.residuals.is_some();
-        let fitting = groups.iter_mut().find(|(other, members): &&mut (_, Vec<usize>)| {
-            !alone
-                && *other == shape
-                && members
-                    .iter()
-                    .all(|&m| matches!(&inputs[m], Ok(m) if m.residuals.is_none()))
-        });
+        let fitting = groups
+            .iter_mut()
+            .find(|(other, members): &&mut (_, Vec<usize>)| {
+                !alone
+                    && *other == shape
+                    && members
+                        .iter()
+                        .all(|&m| matches!(&inputs[m], Ok(m) if m.residuals.is_none()))
+            });
         match fitting {
             Some((_, members)) => members.push(i),
             None => groups.push((shape, vec![i])),

@@ -138,11 +138,22 @@ fn alphas_cumprod(config: &Config, path: &Path) -> Result<Vec<f32>, Error> {
     let product = (betas.ones_like() - betas).cumprod(0, None);
     let product = Vec::try_from(product).expect("it is one row of floats");
     // At 0 the picture, and at 1 the noise, would be divided away.
-    if product.iter().all(|share| (0.0..1.0).contains(share) && *share > 0.0) {
+    if product
+        .iter()
+        .all(|share| (0.0..1.0).contains(share) && *share > 0.0)
+    {
         Ok(product)
     } else {
-        let key = if config.trained_betas.is_some() { "trained_betas" } else { "beta_end" };
-        Err(Error::unsupported(path, key, "the betas leave nothing of the picture, or no noise"))
+        let key = if config.trained_betas.is_some() {
+            "trained_betas"
+        } else {
+            "beta_end"
+        };
+        Err(Error::unsupported(
+            path,
+            key,
+            "the betas leave nothing of the picture, or no noise",
+        ))
     }
 }
 

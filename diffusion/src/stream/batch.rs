@@ -88,8 +88,7 @@ impl Tables {
 
     /// Latents without noise, of noisy ones and the noise that is in them; rows `rows` of the batch.
     pub fn denoised(&self, noise: &Tensor, latents: &Tensor, rows: Rows) -> Tensor {
-        let prediction =
-            (latents - rows.of(&self.beta) * noise) / rows.of(&self.alpha);
+        let prediction = (latents - rows.of(&self.beta) * noise) / rows.of(&self.alpha);
         rows.of(&self.c_out) * prediction + rows.of(&self.c_skip) * latents
     }
 
@@ -179,11 +178,11 @@ impl State {
         }
         let frames = layout.frames;
         let older = layout.rows() - frames;
-        let stock = [self.noise.narrow(0, 0, frames), self.stock.narrow(0, 0, older)];
-        (
-            Tensor::cat(&[x_t, &self.buffer], 0),
-            Tensor::cat(&stock, 0),
-        )
+        let stock = [
+            self.noise.narrow(0, 0, frames),
+            self.stock.narrow(0, 0, older),
+        ];
+        (Tensor::cat(&[x_t, &self.buffer], 0), Tensor::cat(&stock, 0))
     }
 }
 

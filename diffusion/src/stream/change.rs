@@ -54,7 +54,10 @@ pub(super) fn guidance(params: &Params) -> Guidance {
 
 /// The weight of the IP-Adapter's picture; 0 is off.
 pub(super) fn picture_scale(params: &Params) -> f64 {
-    params.ip_adapter.as_ref().map_or(0.0, |adapter| adapter.scale)
+    params
+        .ip_adapter
+        .as_ref()
+        .map_or(0.0, |adapter| adapter.scale)
 }
 
 /// The share of the former latents in new ones.
@@ -160,7 +163,14 @@ impl Text {
         models: &Models,
         now: &Params,
         next: &Params,
-    ) -> Result<(Option<Embeddings>, Option<Embeddings>, Option<Option<Transition>>), Error> {
+    ) -> Result<
+        (
+            Option<Embeddings>,
+            Option<Embeddings>,
+            Option<Option<Transition>>,
+        ),
+        Error,
+    > {
         let (encoder, method) = (&models.encoder, prompt_method(next));
         let blended = next.prompt.parts().count() > 1;
         let other = next.prompt != now.prompt || blended && method != prompt_method(now);

@@ -90,7 +90,10 @@ impl<M: Borrow<Models>> Stream<M> {
     /// fails. That a picture is not finite shows when it is read; then the stream begins anew with the next frame.
     pub fn frame<'a>(&mut self, frame: impl Into<Frame<'a>>) -> Result<Output, Error> {
         let Some(call) = self.begin(frame)? else {
-            let last = self.last.as_ref().expect("frames are like one that came out");
+            let last = self
+                .last
+                .as_ref()
+                .expect("frames are like one that came out");
             return Ok(Output {
                 picture: last.shallow_clone(),
                 repeated: true,
@@ -155,7 +158,10 @@ impl<M: Borrow<Models>> Stream<M> {
             rows.iter().any(|&n| tensor.size() == [n, 3, height, width])
         };
         let wrong = if fits(frame.image, &[frames]) {
-            frame.controls.iter().find(|control| !fits(control, &[1, frames]))
+            frame
+                .controls
+                .iter()
+                .find(|control| !fits(control, &[1, frames]))
         } else {
             Some(frame.image)
         };
@@ -174,7 +180,11 @@ impl<M: Borrow<Models>> Stream<M> {
             return false;
         }
         // A change shows only with frames that are computed.
-        if self.unskipped > 0 || !self.primed || self.last.is_none() || self.text.transition.is_some() {
+        if self.unskipped > 0
+            || !self.primed
+            || self.last.is_none()
+            || self.text.transition.is_some()
+        {
             self.unskipped = (self.unskipped - 1).max(0);
             self.filter.reset();
         }
@@ -204,7 +214,12 @@ impl<M: Borrow<Models>> Stream<M> {
         let latents = self.with_former(latents.to_kind(Kind::Float));
         let x_t = self.tables.noised(&latents, &self.state.noise);
         let controls = (0..models.controlnets.len())
-            .map(|i| frame.controls.get(i).map_or_else(|| image.shallow_clone(), ready))
+            .map(|i| {
+                frame
+                    .controls
+                    .get(i)
+                    .map_or_else(|| image.shallow_clone(), ready)
+            })
             .collect();
         self.see(&image);
         let mut rounds = 1;
@@ -263,7 +278,10 @@ impl<M: Borrow<Models>> Stream<M> {
         let told = &self.networks.unet;
         guard(|| {
             let kind = self.models.borrow().placement.kind;
-            let x = self.guidance.widen(&call.latents, self.shape.call()).to_kind(kind);
+            let x = self
+                .guidance
+                .widen(&call.latents, self.shape.call())
+                .to_kind(kind);
             Ok(Input {
                 residuals: self.residuals(call, &x),
                 x,
@@ -298,7 +316,9 @@ impl<M: Borrow<Models>> Stream<M> {
         self.is_current(&call)?;
         guard(|| {
             let answer = answer.to_kind(Kind::Float);
-            let (noise, stock) = self.guidance.combine(&answer, &call.stock, self.shape.call());
+            let (noise, stock) = self
+                .guidance
+                .combine(&answer, &call.stock, self.shape.call());
             let rows = self.shape.rows(call.place);
             let denoised = self.tables.denoised(&noise, &call.latents, rows);
             let progress = if self.shape.batched {
@@ -314,7 +334,13 @@ impl<M: Borrow<Models>> Stream<M> {
         })
     }
 
-    fn finish_batch(&mut self, call: Call, noise: &Tensor, stock: Tensor, denoised: &Tensor) -> Progress {
+    fn finish_batch(
+        &mut self,
+        call: Call,
+        noise: &Tensor,
+        stock: Tensor,
+        denoised: &Tensor,
+    ) -> Progress {
         let drawn = &self.state.noise;
         let stock = if self.guidance.restocks() {
             self.tables.restock(noise, &stock, drawn)

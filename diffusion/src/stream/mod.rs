@@ -138,7 +138,6 @@ impl<M: Borrow<Models>> Stream<M> {
     }
 
     /// The prompts of all rows of a call of the UNet, negative ones first: (rows,77,D).
-    #[must_use]
     pub fn embedding_rows(&self) -> &Tensor {
         &self.networks.embeddings
     }
@@ -179,7 +178,8 @@ impl<M: Borrow<Models>> Stream<M> {
     pub fn show(&mut self, picture: Option<&ip_adapter::Picture>) -> Result<(), Error> {
         let models = self.models.borrow();
         let adapter = models.ip_adapter.as_ref();
-        let adapter = adapter.ok_or_else(|| Error::Parameter("no ip_adapter is loaded".to_owned()))?;
+        let adapter =
+            adapter.ok_or_else(|| Error::Parameter("no ip_adapter is loaded".to_owned()))?;
         let (tokens, networks) = guard(|| {
             let tokens = picture.map(|picture| adapter.encode(picture));
             let networks = self.tell(&self.text.positive, tokens.as_ref());
@@ -199,7 +199,8 @@ impl<M: Borrow<Models>> Stream<M> {
 
     fn script<'a>(&'a self, positive: &'a Embeddings) -> Script<'a> {
         let negative = &self.text.negative;
-        self.shape.script(&self.tables, self.guidance, positive, negative)
+        self.shape
+            .script(&self.tables, self.guidance, positive, negative)
     }
 
     fn commit(&mut self, change: Change, params: &Params) {

@@ -36,12 +36,11 @@ impl Shape {
         if params.frame_buffer_size == 0 {
             return Err(Error::Parameter("frame_buffer_size is 0".to_owned()));
         }
-        // Every level of the UNet but the last halves the latents.
-        let multiple = models.vae.scale() << (models.unet.config().blocks() - 1);
+        let multiple = models.vae.scale();
         for (name, pixels) in [("width", params.width), ("height", params.height)] {
             if pixels == 0 || i64::from(pixels) % multiple != 0 {
                 return Err(Error::Parameter(format!(
-                    "{name} is {pixels}; this model needs a multiple of {multiple}"
+                    "{name} is {pixels}; the autoencoder needs a multiple of {multiple}"
                 )));
             }
         }

@@ -34,11 +34,7 @@ fn with_the_recorded_chances_it_decides_like_the_original() {
         let mut filter = SimilarImageFilter::new(case.threshold, case.max_skip_frame);
         for (frame, theirs) in case.frames.iter().enumerate() {
             let ours = filter.skips(&pictures.get(frame as i64), theirs.u);
-            assert_eq!(
-                ours, theirs.skipped,
-                "frame {frame} at {}",
-                case.threshold
-            );
+            assert_eq!(ours, theirs.skipped, "frame {frame} at {}", case.threshold);
             skipped += usize::from(ours);
         }
     }
@@ -76,7 +72,10 @@ fn a_frame_like_the_last_one_gives_the_last_picture_again() {
         again.picture.tensor().unwrap()
     );
     let other: Tensor = 1.0 - image(1);
-    assert!(!stream.frame(&other).unwrap().repeated, "it looks different");
+    assert!(
+        !stream.frame(&other).unwrap().repeated,
+        "it looks different"
+    );
 }
 
 #[test]

@@ -15,7 +15,11 @@ fn prompt(text: &str) -> Blend<String> {
 
 #[test]
 fn the_first_frame_comes_out_of_the_first_call() {
-    for (steps, delay) in [(vec![20], 0), (vec![12, 20, 32], 2), (vec![4, 8, 16, 32], 3)] {
+    for (steps, delay) in [
+        (vec![20], 0),
+        (vec![12, 20, 32], 2),
+        (vec![4, 8, 16, 32], 3),
+    ] {
         let mut stream = stream(&Params {
             t_index_list: steps,
             ..params()
@@ -71,14 +75,38 @@ fn a_change_that_cannot_be_followed_changes_nothing() {
         ..params()
     };
     for bad in [
-        Params { t_index_list: vec![10, 50], ..good.clone() },
-        Params { t_index_list: vec![], ..good.clone() },
-        Params { t_index_list: vec![1, 2, 3, 4, 5], ..good.clone() },
-        Params { num_inference_steps: 51, ..good.clone() },
-        Params { num_inference_steps: 40, ..good.clone() },
-        Params { width: 15, ..good.clone() },
-        Params { frame_buffer_size: 0, ..good.clone() },
-        Params { prompt: Blend::Many(vec![("a".to_owned(), 0.0)]), ..good.clone() },
+        Params {
+            t_index_list: vec![10, 50],
+            ..good.clone()
+        },
+        Params {
+            t_index_list: vec![],
+            ..good.clone()
+        },
+        Params {
+            t_index_list: vec![1, 2, 3, 4, 5],
+            ..good.clone()
+        },
+        Params {
+            num_inference_steps: 51,
+            ..good.clone()
+        },
+        Params {
+            num_inference_steps: 40,
+            ..good.clone()
+        },
+        Params {
+            width: 15,
+            ..good.clone()
+        },
+        Params {
+            frame_buffer_size: 0,
+            ..good.clone()
+        },
+        Params {
+            prompt: Blend::Many(vec![("a".to_owned(), 0.0)]),
+            ..good.clone()
+        },
     ] {
         let error = changed.apply(&bad).unwrap_err();
         assert!(matches!(error, Error::Parameter(_)), "{error}");
@@ -184,7 +212,10 @@ fn the_frames_of_two_streams_go_through_one_call_of_the_unet() {
 }
 
 /// One frame of two streams of one model.
-fn shared(streams: &mut [Stream<Rc<reverie_diffusion::stream::Models>>; 2], frame: i64) -> Vec<Picture> {
+fn shared(
+    streams: &mut [Stream<Rc<reverie_diffusion::stream::Models>>; 2],
+    frame: i64,
+) -> Vec<Picture> {
     use reverie_diffusion::unet::{Context, Time};
     let [a, b] = streams;
     let mut calls = (

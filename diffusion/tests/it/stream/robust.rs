@@ -84,7 +84,9 @@ fn a_failure_of_libtorch_is_an_error_and_leaves_the_stream_as_it_was() {
     feed(&mut failed, 1);
     feed(&mut other, 1);
     let call = failed.begin(&image(2)).unwrap().unwrap();
-    let error = failed.finish(call, &Tensor::from(0.0).view([1, 1])).unwrap_err();
+    let error = failed
+        .finish(call, &Tensor::from(0.0).view([1, 1]))
+        .unwrap_err();
     assert!(matches!(error, Error::Torch(_)), "{error}");
     assert!(!error.to_string().contains('\n'), "{error}");
     assert!(same(&picture(&mut failed, 2), &picture(&mut other, 2)));
@@ -211,7 +213,8 @@ fn change() -> impl Strategy<Value = Change> {
         (0.0..3.0, 0.0..2.0).prop_map(|(scale, delta)| Change::Guidance(scale, delta)),
         select(kinds).prop_map(Change::Cfg),
         any::<bool>().prop_map(Change::Noise),
-        (any::<bool>(), 0.0..=1.0, 0_u32..5).prop_map(|(on, at, most)| Change::Filter(on, at, most)),
+        (any::<bool>(), 0.0..=1.0, 0_u32..5)
+            .prop_map(|(on, at, most)| Change::Filter(on, at, most)),
         (blend(text), 1_u32..5).prop_map(|(target, n)| Change::Transition(target, n)),
         select(vec![0.0, 0.5, 1.0]).prop_map(Change::Control),
     ]

@@ -59,11 +59,16 @@ fn the_tables_of_every_beta_schedule_are_those_of_the_reference() {
         let error = relative_error(&ours, &tensors[&format!("{name}.alphas_cumprod")]);
         assert!(error <= 1e-6, "{name}: {error:e}");
     }
-    let steps = usual().steps(50, &(0..50).rev().collect::<Vec<_>>()).unwrap();
+    let steps = usual()
+        .steps(50, &(0..50).rev().collect::<Vec<_>>())
+        .unwrap();
     let timesteps: Vec<_> = steps.iter().map(|step| step.timestep).collect();
     assert_eq!(Tensor::from_slice(&timesteps), tensors["t"]);
     for (name, column) in [
-        ("c_skip", steps.iter().map(|step| step.c_skip).collect::<Vec<_>>()),
+        (
+            "c_skip",
+            steps.iter().map(|step| step.c_skip).collect::<Vec<_>>(),
+        ),
         ("c_out", steps.iter().map(|step| step.c_out).collect()),
     ] {
         let error = relative_error(&Tensor::from_slice(&column), &tensors[name]);
