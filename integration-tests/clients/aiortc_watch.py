@@ -110,12 +110,6 @@ def luma_of(frame: VideoFrame) -> barcode.Luma:
     return rows[: frame.height, : frame.width]
 
 
-def tiles(luma: barcode.Luma) -> list[float]:
-    """Mean luma of the picture's parts, four by four, row after row."""
-    rows = [part for row in np.array_split(luma, 4) for part in np.array_split(row, 4, axis=1)]
-    return [round(float(part.mean()), 2) for part in rows]
-
-
 async def main() -> int:
     """Runs until told to stop; returns the exit status."""
     args = arguments()

@@ -77,7 +77,11 @@ const IMPURE: [&str; 6] = [
 ];
 
 /// The only file with `unsafe`.
-const UNSAFE: [&str; 1] = ["transcoder/src/encode/options.rs"];
+const UNSAFE: [&str; 3] = [
+    "diffusion/src/device.rs",
+    "diffusion/src/graph.rs",
+    "transcoder/src/encode/options.rs",
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -211,7 +215,7 @@ fn pure_code_has_no_clock_no_thread_and_no_runtime() {
 }
 
 #[test]
-fn unsafe_code_is_in_one_place() {
+fn unsafe_code_is_where_it_is_listed() {
     for (path, code) in sources() {
         let allowed = UNSAFE.contains(&path.as_str()) || path.ends_with("architecture.rs");
         assert!(

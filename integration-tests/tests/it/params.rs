@@ -284,20 +284,20 @@ async fn a_patch_takes_the_token_of_the_controls() -> Result<()> {
     let begun = send(Method::POST, &server.url("/whip/show"), &[SDP, ("authorization", &publish)], OFFER).await?;
     ensure!(begun.status == 201, "{begun:?}");
     let watching = ["/v1/channels/show/pipeline", "/v1/channels/show/pipeline/params/schema", "/v1/pipelines"];
-    for (method, path, least) in [
-        (Method::GET, PARAMS, "watch"),
-        (Method::PATCH, PARAMS, "control"),
-        (Method::GET, watching[0], "watch"),
-        (Method::GET, watching[1], "watch"),
-        (Method::GET, watching[2], "watch"),
+    for (method, path, opens) in [
+        (Method::GET, PARAMS, ["watch", "publish"].as_slice()),
+        (Method::PATCH, PARAMS, &["control"]),
+        (Method::GET, watching[0], &["watch", "publish"]),
+        (Method::GET, watching[1], &["watch", "publish"]),
+        (Method::GET, watching[2], &["watch", "publish"]),
     ] {
         let url = server.url(path);
         let none = send(method.clone(), &url, &[MERGE], "{}").await?;
         is_problem(&none, 401, "Bearer")?;
-        for who in ["watch", "control"] {
+        for who in ["watch", "publish", "control"] {
             let token = bearer(who);
             let answer = send(method.clone(), &url, &[MERGE, ("authorization", &token)], "{}").await?;
-            let wanted = if least == "control" && who == "watch" { 403 } else { 200 };
+            let wanted = if opens.contains(&who) { 200 } else { 403 };
             ensure!(answer.status == wanted, "{method} {path} as {who}: {answer:?}");
         }
     }
