@@ -81,6 +81,7 @@ impl Error {
         }
     }
 
+    #[cfg(feature = "torch")]
     pub(crate) fn unsupported(
         path: &Path,
         key: impl Into<String>,

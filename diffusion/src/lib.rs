@@ -6,10 +6,10 @@
 mod error;
 pub use error::Error;
 
+pub mod board;
 pub mod folder;
 pub mod params;
 pub mod processors;
-pub mod board;
 pub mod status;
 
 #[cfg(feature = "torch")]

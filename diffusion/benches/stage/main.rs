@@ -3,6 +3,12 @@
 //! `make bench-stage` runs it; the variables are DEVICE (cpu, cuda), MODEL (a shape in `shapes/`), STEPS (1 to 4), KIND
 //! (auto, bf16, fp32), CHANNELS (that share the model), THREADS and SECONDS. Weights are random, sizes are real.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark prints a table"
+)]
+
 mod folder;
 mod measure;
 

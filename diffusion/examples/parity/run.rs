@@ -58,7 +58,7 @@ impl Comparison {
         });
         worst.compared += 1;
         // An error that is no number stays.
-        if !(error <= worst.error) {
+        if error.is_nan() || error > worst.error {
             worst.error = error;
         }
     }

@@ -50,7 +50,12 @@ fn worst(a: &[Vec<u8>], b: &[Vec<u8>]) -> u8 {
 fn channels_that_share_calls_get_the_pictures_they_get_alone() {
     let prompts = ["a cat", "the dog", "neon flowers"];
     let alone: Vec<_> = prompts
-        .map(|prompt| styled(&hub(Duration::ZERO).open(&params(prompt)).wait().unwrap(), 6))
+        .map(|prompt| {
+            styled(
+                &hub(Duration::ZERO).open(&params(prompt)).wait().unwrap(),
+                6,
+            )
+        })
         .into();
     assert!(worst(&alone[0], &alone[1]) > 3, "prompts make a difference");
 
@@ -64,13 +69,27 @@ fn channels_that_share_calls_get_the_pictures_they_get_alone() {
             start.wait();
             let styled: Vec<Styled> = (0..6).map(|n| session.frame(picture(n)).unwrap()).collect();
             let together = styled.iter().map(|styled| styled.together).collect();
-            (styled.into_iter().map(|styled| styled.pictures.rgb).collect(), together)
+            (
+                styled
+                    .into_iter()
+                    .map(|styled| styled.pictures.rgb)
+                    .collect(),
+                together,
+            )
         };
-        let threads = sessions.each_ref().map(|session| scope.spawn(move || channel(session)));
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        let threads = sessions
+            .each_ref()
+            .map(|session| scope.spawn(move || channel(session)));
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     for ((alone, (shared, together)), prompt) in alone.iter().zip(&shared).zip(prompts) {
-        assert!(together.iter().all(|&together| together == 3), "{together:?}");
+        assert!(
+            together.iter().all(|&together| together == 3),
+            "{together:?}"
+        );
         // Sums of another batch size are rounded otherwise.
         let worst = worst(alone, shared);
         assert!(worst <= 1, "{prompt}: {worst}");
@@ -80,7 +99,8 @@ fn channels_that_share_calls_get_the_pictures_they_get_alone() {
 #[test]
 fn a_channel_that_sends_nothing_is_not_waited_for_longer_than_a_moment() {
     let hub = hub(Duration::from_millis(3));
-    let [busy, _silent] = ["a cat", "the dog"].map(|prompt| hub.open(&params(prompt)).wait().unwrap());
+    let [busy, _silent] =
+        ["a cat", "the dog"].map(|prompt| hub.open(&params(prompt)).wait().unwrap());
     let styled = busy.frame(picture(0)).unwrap();
     assert_eq!(styled.together, 1);
     let began = Instant::now();
@@ -115,7 +135,10 @@ fn a_fault_of_one_channel_is_not_one_of_another() {
 #[test]
 fn a_model_that_is_not_there_is_named_to_everybody_and_tried_again_by_the_next() {
     let directory = tempfile::tempdir().unwrap();
-    let hub = Hub::new(Library::new(directory.path(), Placement::CPU), Duration::ZERO);
+    let hub = Hub::new(
+        Library::new(directory.path(), Placement::CPU),
+        Duration::ZERO,
+    );
     let waiting = [0, 1].map(|_| hub.open(&params("a cat")));
     for opening in waiting {
         let error = opening.wait().unwrap_err().to_string();

@@ -220,7 +220,7 @@ fn processors_work_without_a_model_and_the_model_comes_when_it_is_wanted() {
     let (_, edges) = styled(&mut *alone, 0).unwrap();
     let extremes = edges.planes()[0]
         .iter()
-        .filter(|&&luma| luma < 40 || luma > 200)
+        .filter(|&&luma| !(40..=200).contains(&luma))
         .count();
     assert!(
         extremes * 10 > edges.size().pixels() * 6,

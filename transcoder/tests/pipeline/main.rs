@@ -280,7 +280,7 @@ fn an_answer_names_the_first_frame_it_holds_for_and_the_parameters_in_force() {
         Ok(Box::new(Custom(|frame| Ok(Some(frame)), apply)))
     });
     let mut running = Running::ready(factory);
-    let mut ask = |running: &mut Running| {
+    let ask = |running: &mut Running| {
         let patch = StylePatch::new().with_params("{}");
         running.handle.apply(patch).unwrap();
         match running.until("an answer", |event| matches!(event, Event::Applied { .. })) {
