@@ -205,7 +205,7 @@ impl ControlNet {
 
     /// What is to be added to the UNet that is given the same `x`, times `scale`.
     ///
-    /// `image` is (n, 3, h, w) in [0, 1] at the size of the picture that `x` is the latent of; with n = 1 it is for all of
+    /// `image` is (n, 3, h, w) in 0..=1 at the size of the picture that `x` is the latent of; with n = 1 it is for all of
     /// the batch and is computed once.
     #[must_use]
     pub fn forward(

@@ -216,7 +216,7 @@ fn delay(stream: &Stream<Rc<Models>>) -> usize {
     usize::try_from(stream.delay()).expect("a delay is not negative")
 }
 
-/// Pictures of `size` (width, height) as (n,3,H,W) in [0,1].
+/// Pictures of `size` (width, height) as (n,3,H,W) in 0..=1.
 fn tensor(rgb: &[u8], (width, height): (i64, i64), device: tch::Device) -> Result<Tensor, Error> {
     let picture = usize::try_from(width * height * 3).expect("sizes are positive");
     if rgb.is_empty() || !rgb.len().is_multiple_of(picture) {

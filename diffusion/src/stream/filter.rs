@@ -35,7 +35,7 @@ impl SimilarImageFilter {
         self.reference = None;
     }
 
-    /// True if the frame is to be skipped. `picture` is in [-1,1], of any shape but always the same; `uniform` is
+    /// True if the frame is to be skipped. `picture` is in -1..=1, of any shape but always the same; `uniform` is
     /// drawn from 0..1 for this frame.
     ///
     /// The decision is made before anything is computed, so the similarity has to come to the processor: keep the

@@ -17,9 +17,9 @@ use crate::unet::{Context, Time};
 /// What goes into the stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// (fb,3,H,W) in [0,1], on any device.
+    /// (fb,3,H,W) in 0..=1, on any device.
     pub image: &'a Tensor,
-    /// For each ControlNet its picture, (fb,3,H,W) or (1,3,H,W) in [0,1]. Those that are missing see `image`.
+    /// For each ControlNet its picture, (fb,3,H,W) or (1,3,H,W) in 0..=1. Those that are missing see `image`.
     pub controls: &'a [Tensor],
 }
 
@@ -230,7 +230,7 @@ impl<M: Borrow<Models>> Stream<M> {
         Ok(self.call(x_t, controls, rounds))
     }
 
-    /// Without a picture of its own the IP-Adapter shows the frame (fb,3,H,W) in [0,1].
+    /// Without a picture of its own the IP-Adapter shows the frame (fb,3,H,W) in 0..=1.
     fn see(&mut self, image: &Tensor) {
         let models = self.models.borrow();
         let (Some(adapter), None) = (&models.ip_adapter, &self.text.picture) else {

@@ -19,7 +19,7 @@ pub struct Picture {
 }
 
 impl Picture {
-    /// Of `decoded` (fb,3,H,W), which is in [-1,1] or about. `broken` is set when it is found not to be a picture.
+    /// Of `decoded` (fb,3,H,W), which is in -1..=1 or about. `broken` is set when it is found not to be a picture.
     pub(super) fn new(decoded: &Tensor, broken: Arc<AtomicBool>) -> Self {
         let decoded = decoded.to_kind(Kind::Float);
         Self {
@@ -36,7 +36,7 @@ impl Picture {
         (pictures, rows, columns)
     }
 
-    /// (fb,3,H,W), 32-bit floats in [0,1], on their device. Waits until they are computed.
+    /// (fb,3,H,W), 32-bit floats in 0..=1, on their device. Waits until they are computed.
     ///
     /// # Errors
     /// [`Error::NotFinite`].
@@ -57,7 +57,7 @@ impl Picture {
         self.read(bytes, out)
     }
 
-    /// Writes the bytes that `convert` makes on the device of (fb,3,H,W) in [0,1]. Waits until they are computed.
+    /// Writes the bytes that `convert` makes on the device of (fb,3,H,W) in 0..=1. Waits until they are computed.
     ///
     /// # Errors
     /// [`Error::NotFinite`], and [`Error::Parameter`] when `out` has not as many bytes as `convert` gives.

@@ -168,7 +168,7 @@ impl AutoencoderKL {
         Ok((vae, weights))
     }
 
-    /// Mean and standard deviation for pictures of (n, 3, h, w) in [-1, 1].
+    /// Mean and standard deviation for pictures of (n, 3, h, w) in -1..=1.
     #[must_use]
     pub fn encode_moments(&self, image: &Tensor) -> Moments {
         let halves = self.encode_both(image);

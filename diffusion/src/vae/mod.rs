@@ -79,7 +79,7 @@ impl Vae {
         }
     }
 
-    /// Pictures of (n, 3, h, w) in [-1, 1] to latents of (n, [`Vae::latent_channels`], h / scale, w / scale) as the UNet
+    /// Pictures of (n, 3, h, w) in -1..=1 to latents of (n, [`Vae::latent_channels`], h / scale, w / scale) as the UNet
     /// takes them. Nothing is drawn at random: the latent of `AutoencoderKL` is the mean.
     pub fn encode(&self, image: &Tensor) -> Tensor {
         match self {
@@ -88,7 +88,7 @@ impl Vae {
         }
     }
 
-    /// Latents as the UNet gives them back to pictures in about [-1, 1].
+    /// Latents as the UNet gives them back to pictures in about -1..=1.
     pub fn decode(&self, latent: &Tensor) -> Tensor {
         match self {
             Self::Tiny(vae) => vae.decode(latent),
