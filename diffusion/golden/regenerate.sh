@@ -3,7 +3,7 @@
 #
 # usage: regenerate.sh [OUT]     OUT defaults to diffusion/tests/fixtures; it is replaced only after every check passed
 # PYTHON names the interpreter (3.11). The virtual environment (about 5 GB) stays in .venv for the next run;
-# FRESH=1 makes it anew. One thread, a few minutes after the packages are there.
+# FRESH=1 makes it anew, VENV_ONLY=1 stops once it is there. One thread, a few minutes after the packages are there.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 out=${1:-$here/../tests/fixtures}
@@ -26,6 +26,8 @@ if [ "${FRESH:-0}" = 1 ] || ! cmp -s "$here/requirements.txt" "$stamp"; then
     install --no-deps --target "$venv/later" -r "$venv/later.txt"
     cp "$here/requirements.txt" "$stamp"
 fi
+
+[ "${VENV_ONLY:-0}" = 1 ] && exit
 
 export OMP_NUM_THREADS=1 HF_HUB_OFFLINE=1 PYTHONWARNINGS=ignore PYTHONDONTWRITEBYTECODE=1
 python=$venv/bin/python
