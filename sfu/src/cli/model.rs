@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
 use reverie_config::Config;
+#[cfg(feature = "torch")]
+use reverie_diffusion::{folder::Folder, inspect::inspect};
 
 use super::{Source, complain, say, with_config};
 use crate::models::fetch::{self, Access, Bytes, Order, Outcome};
@@ -143,7 +145,7 @@ fn report(models: &Path, model: &Path) -> ExitCode {
             let lost = |name: &String| format!("{}: is missing", path.join(name).display());
             let lost: Vec<_> = model.missing.iter().map(lost).collect();
             if lost.is_empty() {
-                return say(&table(&[model]));
+                return inspected(path, model);
             }
             lost
         }
@@ -152,6 +154,29 @@ fn report(models: &Path, model: &Path) -> ExitCode {
         complain(&problem);
     }
     ExitCode::FAILURE
+}
+
+/// Whether the files of a model fit together, key by key.
+#[cfg(feature = "torch")]
+fn inspected(path: &Path, model: Model) -> ExitCode {
+    if model.architecture == folder::ADAPTER {
+        // What it fits is known only together with a model.
+        return say(&table(&[model]));
+    }
+    let found = inspect(&Folder::new(path));
+    if found.is_whole() {
+        return say(&found.to_string());
+    }
+    for fault in &found.faults {
+        complain(&fault.to_string());
+    }
+    ExitCode::FAILURE
+}
+
+/// Without libtorch nothing is known of keys and shapes.
+#[cfg(not(feature = "torch"))]
+fn inspected(_path: &Path, model: Model) -> ExitCode {
+    say(&table(&[model]))
 }
 
 fn bring(order: &Order) -> ExitCode {

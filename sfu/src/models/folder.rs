@@ -12,6 +12,9 @@ const PARTS: [&str; 5] = ["scheduler", "tokenizer", "text_encoder", "unet", "vae
 /// Parts that some have besides.
 const SECOND: [&str; 2] = ["tokenizer_2", "text_encoder_2"];
 
+/// The architecture of weights that belong to no network, such as a LoRA.
+pub(crate) const ADAPTER: &str = "adapter";
+
 /// A model in the folder of models.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Model {
@@ -83,7 +86,7 @@ fn look(name: String, path: &Path) -> io::Result<Model> {
         network(&folder, "", &mut missing);
         folder.class_name().ok().flatten().unwrap_or_else(unknown)
     } else {
-        "adapter".to_owned()
+        ADAPTER.to_owned()
     };
     Ok(Model {
         name,

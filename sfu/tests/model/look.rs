@@ -75,7 +75,7 @@ fn the_list_tells_architecture_size_and_what_is_missing() {
     let words = lines[1].split_whitespace().collect::<Vec<_>>().join(" ");
     assert_eq!(
         words,
-        "stabilityai/sd-turbo StableDiffusionPipeline (SD 2) 14.1 kB complete"
+        "stabilityai/sd-turbo StableDiffusionPipeline (SD 2) 14.2 kB complete"
     );
     assert!(
         lines[2].contains("AutoencoderTiny") && lines[2].ends_with("missing: *.safetensors"),
