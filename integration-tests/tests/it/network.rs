@@ -63,6 +63,8 @@ struct Scene {
     seeing: Link,
     publisher: Client,
     sending: Link,
+    /// It carries the links as long as it lives.
+    relay: Relay,
 }
 
 impl Scene {
@@ -81,6 +83,7 @@ impl Scene {
             seeing,
             publisher,
             sending,
+            relay,
         })
     }
 }
@@ -154,6 +157,7 @@ async fn nine_pictures_of_ten_arrive_at_three_percent_of_loss_in_both_directions
         seeing,
         publisher,
         sending,
+        relay: _relay,
     } = Scene::open(31).await?;
     let clean = share(&pictures(&mut browser, Duration::from_secs(3)).await);
     for link in [&sending, &seeing] {
@@ -207,6 +211,7 @@ async fn the_picture_returns_after_two_dark_seconds_without_a_reload() -> Result
         seeing,
         publisher,
         sending,
+        relay: _relay,
     } = Scene::open(32).await?;
     let before = browser.stats("watch").await?;
     for (name, link) in [("viewer", &seeing), ("publisher", &sending)] {
@@ -241,6 +246,7 @@ async fn disorder_jitter_and_doubles_leave_the_pictures_in_order() -> Result<()>
         seeing,
         publisher,
         sending,
+        relay: _relay,
     } = Scene::open(33).await?;
     let rough = Conditions {
         delay: Duration::from_millis(20),
@@ -369,6 +375,7 @@ async fn media_goes_on_when_the_address_of_a_publisher_or_a_viewer_changes() -> 
         seeing,
         publisher,
         sending,
+        relay: _relay,
     } = Scene::open(35).await?;
     let before = browser.stats("watch").await?;
     let moved = server.series("reverie_address_changes_total").await?;

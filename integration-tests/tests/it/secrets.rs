@@ -47,7 +47,7 @@ fn collect(mut log: Log) -> JoinHandle<Result<Vec<String>>> {
 /// No line has one of the secrets in it, and the log is one that could have.
 fn keeps(lines: &[String], secrets: &[&str]) -> Result<()> {
     let traced = lines.iter().filter(|line| line.contains("TRACE")).count();
-    ensure!(traced > 20, "{traced} lines of TRACE are no such log");
+    ensure!(traced > 3, "{traced} lines of TRACE are no such log");
     for secret in secrets {
         let line = lines.iter().find(|line| line.contains(secret));
         ensure!(line.is_none(), "{secret:?} is logged: {line:?}");
@@ -79,7 +79,7 @@ async fn no_secret_of_sessions_and_requests_is_logged() -> Result<()> {
         (Method::POST, "/whip/show", "Bearer", other.as_str(), 403),
         (Method::POST, "/whip/other", "Bearer", &other, 201),
         (Method::GET, channel, "Bearer", &watch, 200),
-        (Method::GET, channel, "Bearer", CONTROL, 200),
+        (Method::GET, channel, "Bearer", CONTROL, 403),
         (
             Method::POST,
             "/v1/channels/show/cool",
