@@ -1,7 +1,7 @@
 //! A moment with a real model: the prompt is changed while it runs, and the picture follows.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use hyper::Method;
@@ -102,9 +102,8 @@ async fn a_prompt_patched_in_a_moment_changes_the_picture_at_once_without_a_relo
     let answer = send(Method::PATCH, &params, &[merge], patched.to_string()).await?;
     ensure!(answer.status == 200, "{answer:?}");
     let from = player.seen.len();
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    player.catch_up();
-    until_styled(&mut player, LOOK).await?;
+    // The change, and long after it.
+    until_styled(&mut player, 6 * LOOK).await?;
     let seen = styled(&player.seen[from..]);
     let after: Vec<_> = seen.into_iter().filter(|picture| picture.t > at).collect();
     let settled = mean(&after[after.len() - LOOK..]);
