@@ -94,6 +94,25 @@ impl LayersView {
         }
     }
 
+    /// True if there is a layer of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.all().any(|l| l.encoding_id == name)
+    }
+
+    /// All names, for people.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<_> = self.all().map(|l| l.encoding_id.as_str()).collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &LayerView> {
+        self.active.iter().chain(&self.inactive)
+    }
+
     fn is_empty(&self) -> bool {
         self.active.is_empty() && self.inactive.is_empty()
     }

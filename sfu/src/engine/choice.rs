@@ -53,6 +53,14 @@ pub(crate) struct Wish {
 }
 
 impl Wish {
+    /// To be probed for once, before a picture of this rate is sent.
+    pub(crate) fn for_rate(rate: u64) -> Self {
+        Self {
+            least: 0,
+            most: rate * UP / 100,
+        }
+    }
+
     /// True if the difference is not worth telling the estimator.
     pub(crate) fn resembles(self, other: Self) -> bool {
         let near = |a: u64, b: u64| a.abs_diff(b) * 5 <= a.max(b);
@@ -123,22 +131,23 @@ impl Choice {
         let fits = |rung: &Rung, part: u64| rung.rate.is_none_or(|r| r * part / 100 <= estimate);
         let known = |rung: &&&Rung| rung.rate.is_some();
         let highest = |part: u64| {
-            let all = active.iter().filter(known);
-            all.filter(|r| fits(r, part)).next_back().map(|r| r.id)
+            let mut all = active.iter().filter(known);
+            all.rfind(|r| fits(r, part)).map(|r| r.id)
         };
-        let current = rungs.iter().position(|r| Some(r.id) == self.chosen);
+        let place = |id: LayerId| rungs.iter().position(|r| r.id == id);
+        let current = self.chosen.and_then(place);
         let Some((at, rung)) = current.map(|at| (at, &rungs[at])) else {
             return Some(highest(100).unwrap_or(lowest));
         };
         if !rung.active {
             let below = active.iter().filter(|r| fits(r, 100));
-            let below = below.filter(|r| rungs.iter().position(|o| o.id == r.id) < Some(at));
-            return Some(below.last().map_or(lowest, |r| r.id));
+            let below = below.filter(|r| place(r.id) < Some(at));
+            return Some(below.max_by_key(|r| place(r.id)).map_or(lowest, |r| r.id));
         }
         if !fits(rung, DOWN) {
             return Some(highest(100).unwrap_or(lowest));
         }
-        let up = highest(UP).filter(|id| rungs.iter().position(|r| r.id == *id) > Some(at));
+        let up = highest(UP).filter(|id| place(*id) > Some(at));
         self.up(now, up).or(Some(rung.id))
     }
 

@@ -8,6 +8,7 @@ use reverie_transcoder::pipeline;
 use reverie_transcoder::time::Pts;
 use str0m::media::Mid;
 
+use super::choice::Wish;
 use super::deadline::Timer;
 use super::ids::{LayerId, PeerId, StreamId};
 use super::ingest::MAX_LAYERS;
@@ -269,9 +270,10 @@ impl Engine {
         let captured = stream.captured_at(unit.pts.0, now);
         stream.skew.styled(now, captured);
         let rotation = stream.rotation;
-        for id in self.viewers_of(id) {
-            let mut sent = false;
-            self.with_peer(id, |peer, now, out| {
+        let wish = Wish::for_rate(self.limits.styled_rate);
+        for viewer in self.viewers_of(id) {
+            let (mut sent, mut news) = (false, None);
+            self.with_peer(viewer, |peer, now, out| {
                 peer.send(now, out, |viewer, rtc, drain| {
                     if viewer.track() == Track::Source {
                         return;
@@ -285,8 +287,15 @@ impl Engine {
                         viewer.styled(rtc, unit, captured, drain);
                     }
                     sent = viewer.playing() == Playing::Styled;
+                    news = viewer.news(now).filter(|_| sent);
                 });
+                if sent && meaning == Styled::Switch {
+                    peer.wish(now, wish, out);
+                }
             });
+            if let Some(estimate) = news {
+                self.event(id, Event::Estimate(viewer, estimate));
+            }
             if sent {
                 self.counts.sent[1] += unit.payloads.len() as u64;
                 self.counts.sent_bytes[1] += unit.len() as u64;
@@ -451,6 +460,9 @@ impl Engine {
                         viewer.start_source(rtc, now, group.iter(), drain);
                     }
                 });
+                if returns {
+                    peer.wish(now, Wish::default(), out);
+                }
             });
         }
     }

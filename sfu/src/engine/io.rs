@@ -246,6 +246,8 @@ pub enum Event {
     Stats(PeerId, Stats),
     /// A publisher's picture has B-frames: it is shown later than it need be, and not transformed smoothly.
     BFrames(PeerId),
+    /// What the way to a viewer of the styled picture carries, in bits per second; about once a second.
+    Estimate(PeerId, u64),
     /// The layers of a publisher's picture in rising order, when something about them changed; never told without
     /// simulcast.
     Layers(Vec<LayerState>),

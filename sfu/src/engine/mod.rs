@@ -59,6 +59,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub struct Limits {
     /// Least time between two keyframe requests to one publisher.
     pub keyframe_interval: Duration,
+    /// Most bits per second of a styled picture: what its viewers' connections are probed for.
+    pub styled_rate: u64,
 }
 
 /// See the module.

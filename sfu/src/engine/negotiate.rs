@@ -33,7 +33,7 @@ const VALID: &str = "a bound or configured address is a valid host candidate";
 /// Between two RTCP reports of one stream: a receiver synchronises picture and sound once it has two of each.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// What the way to a viewer is taken to carry, in bits per second, before its feedback tells.
-const FIRST_ESTIMATE: u64 = 1_000_000;
+pub(crate) const FIRST_ESTIMATE: u64 = 1_000_000;
 /// Largest accepted session description, in bytes, whatever the HTTP limit.
 const MAX_SDP: usize = 64 << 10;
 

@@ -73,6 +73,8 @@ pub struct Stats {
     pub nacks_received: Option<u64>,
     /// Packets that a viewer reported as lost since the session began.
     pub lost: Option<u64>,
+    /// What the way to a viewer carries, in bits per second, if its feedback tells.
+    pub estimate: Option<u64>,
 }
 
 /// A session. Made by [`super::negotiate::accept`], driven by the engine.
@@ -241,6 +243,7 @@ impl Peer {
                 return;
             };
             let patience = pace::patience(viewer.wish);
+            let before = out.transmits.len();
             let mut draining = Draining {
                 now,
                 out,
@@ -256,6 +259,9 @@ impl Peer {
                 peer.closed = Some(CloseReason::Protocol);
             }
             peer.settle(now, out);
+            if out.transmits.len() > before {
+                peer.unpark(now, out);
+            }
         });
     }
 
@@ -395,9 +401,14 @@ impl Peer {
             }
             Event::PeerStats(stats) => {
                 let loss = stats.egress_loss_fraction.or(stats.ingress_loss_fraction);
+                let estimate = match &self.role {
+                    Role::Viewer(viewer) => viewer.estimate(),
+                    Role::Publisher(_) => None,
+                };
                 out.happened.push(Happened::Stats(Stats {
                     rtt: stats.rtt,
                     loss,
+                    estimate,
                     ..Stats::default()
                 }));
             }

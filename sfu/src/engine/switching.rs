@@ -205,6 +205,7 @@ impl Engine {
             if let Some(viewer) = viewer_mut(self.peers.get_mut(&peer).map(|p| &mut p.role)) {
                 viewer.choice.forget();
             }
+            self.with_peer(peer, |peer, now, out| peer.park(now, out));
         }
     }
 }

@@ -4,7 +4,7 @@
 //! publisher, or a replayed keyframe only change where the numbers come from.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::media::{Mid, Pt};
@@ -18,6 +18,9 @@ use super::packet::{Kind, Packet, StyledUnit, Track};
 
 /// Distance of replayed frames in ticks (1 ms): a joiner decodes the past in a burst and shows only its end.
 const REPLAY_STEP: u64 = 90;
+
+/// Between two estimates that a channel is told of one viewer.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// One outgoing RTP stream.
 #[derive(Debug)]
@@ -179,6 +182,10 @@ pub(crate) struct Viewer {
     pub(crate) wish: Wish,
     /// What the way to the viewer carries in bits per second, if it tells by its feedback.
     estimate: Option<u64>,
+    /// When that was last told to the channel.
+    told: Option<Instant>,
+    /// Nothing is sent, and the estimator knows.
+    pub(crate) parked: bool,
     last_pts: Option<u64>,
     /// The last packet of the picture at `last_pts` was sent.
     whole: bool,
@@ -212,6 +219,8 @@ impl Viewer {
             choice: Choice::default(),
             wish: Wish::default(),
             estimate: None,
+            parked: false,
+            told: None,
             last_pts: None,
             whole: true,
             first_picture: FirstPicture::None,
@@ -243,8 +252,19 @@ impl Viewer {
         self.estimate
     }
 
+    /// The estimate of a viewer of the styled picture, once in a while.
+    pub(crate) fn news(&mut self, now: Instant) -> Option<u64> {
+        let due = self.told.is_none_or(|at| now >= at + TOLD);
+        let estimate = self.estimate.filter(|_| due)?;
+        self.told = Some(now);
+        Some(estimate)
+    }
+
     /// There is a new estimate, or none any more.
     pub(crate) fn estimated(&mut self, estimate: Option<u64>) {
+        if self.parked {
+            return;
+        }
         self.estimate = estimate;
     }
 

@@ -199,6 +199,7 @@ fn accept(
     let (terms, now) = (&target.terms, Instant::now());
     let (peer, answer) = negotiate::accept_knowing(terms, identity, side, sent, offer, now)?;
     let etag = format!("\"{}\"", random_name(8)?);
+    let summary = Summary::read(&answer);
     let session = Session {
         protocol,
         channel: name.to_owned(),
@@ -209,9 +210,9 @@ fn accept(
         etag: etag.clone(),
         remote: Credentials::of(offer),
         earlier: Vec::new(),
+        video: summary.of(Kind::Video).next().and_then(|s| s.mid.clone()),
         ice: sdp::ice_of(&answer).into(),
     };
-    let summary = Summary::read(&answer);
     let has = |kind| summary.of(kind).next().is_some();
     let url_id = sessions.insert(session)?;
     // The channel must know the session before the shard can report on it.
@@ -220,6 +221,7 @@ fn accept(
         protocol,
         audio: has(Kind::Audio),
         video: has(Kind::Video),
+        output: side == Side::Watch(Track::Output),
     };
     let handed = channel
         .tell(Message::Joined(joined, claim))

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use reverie_sfu::engine::ids::LayerId;
-use reverie_sfu::engine::{Bus, Command, Event, LayerState};
+use reverie_sfu::engine::{Bus, CloseReason, Command, Event, LayerState};
 use str0m_netem::{Bitrate, DataSize, NetemConfig};
 
-use crate::net::{Layered, Net};
+use crate::net::{Layered, Net, STREAM};
+use crate::switching::{Encoder, cut_of};
 use crate::{Camera, assert_continuous};
 
 /// A picture's interval.
@@ -443,4 +444,50 @@ fn the_next_publisher_may_have_no_layers_at_all() {
     again.roll(&mut net, 2.0);
     assert_continuous(&net, viewer);
     assert!(seen(&net, viewer).ends_with(&"h".repeat(30)));
+}
+
+#[test]
+fn viewers_of_the_styled_picture_tell_what_their_ways_carry_once_a_second() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    let viewer = net.viewer();
+    let path = NetemConfig::new().latency(Duration::from_millis(20));
+    net.worsen(viewer, path, path);
+    camera.roll(&mut net, 60);
+    let told = |net: &Net| {
+        let all = net.events.iter().filter_map(|e| match e {
+            Event::Estimate(_, rate) => Some(*rate),
+            _ => None,
+        });
+        all.collect::<Vec<_>>()
+    };
+    assert!(told(&net).is_empty(), "nobody needs it of the camera");
+    net.command(Command::Cut(STREAM));
+    let at = cut_of(&net);
+    let mut encoder = Encoder { index: 0 };
+    for frame in 0..150_u64 {
+        encoder.send(&mut net, at + frame * 2_970, frame % 60 == 0, 1);
+        net.run(FRAME);
+    }
+    let told = told(&net);
+    assert!((4..=6).contains(&told.len()), "{told:?}");
+    assert!(told.iter().all(|rate| *rate > 300_000), "{told:?}");
+}
+
+#[test]
+fn a_viewer_whose_publisher_left_is_sent_next_to_nothing() {
+    let (mut net, mut publisher) = scene();
+    let viewer = net.viewer();
+    let path = NetemConfig::new().latency(Duration::from_millis(20));
+    net.worsen(viewer, path, path);
+    publisher.roll(&mut net, 5.0);
+    net.command(Command::Close(
+        net.clients[publisher.client].id,
+        CloseReason::Deleted,
+    ));
+    net.run(Duration::from_secs(2));
+    let before = net.clients[viewer].addressed;
+    net.run(Duration::from_secs(10));
+    let sent = net.clients[viewer].addressed - before;
+    assert!(sent < 50, "{sent} datagrams in 10 s");
 }

@@ -74,6 +74,7 @@ impl Net {
         let server: SocketAddr = SERVER.parse().expect("address");
         let limits = Limits {
             keyframe_interval: Duration::from_millis(500),
+            styled_rate: 2_500_000,
         };
         Self {
             now,

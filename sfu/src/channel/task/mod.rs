@@ -90,6 +90,8 @@ struct Peer {
     _claim: Claim,
     connected: Option<Instant>,
     stats: Stats,
+    /// What its way carried last in bits per second, while it was shown the styled picture, and when that was told.
+    estimate: Option<(u64, Instant)>,
 }
 
 struct Task {
@@ -187,6 +189,7 @@ impl Task {
             Message::Publish(holder, reply) => drop(reply.send(self.ticket(holder))),
             Message::IsLive(reply) => drop(reply.send(self.live)),
             Message::Profile(reply) => drop(reply.send(self.profile)),
+            Message::Layers(reply) => drop(reply.send(LayersView::of(&self.layers))),
             Message::Joined(joined, claim) => {
                 self.peers.insert(
                     joined.peer,
@@ -195,6 +198,7 @@ impl Task {
                         _claim: claim,
                         connected: None,
                         stats: Stats::default(),
+                        estimate: None,
                     },
                 );
             }
@@ -232,6 +236,7 @@ impl Task {
             self.direct(Input::Timeout);
         }
         self.watch_pipeline(at);
+        self.follow_viewers(at);
         self.watch_status();
         let viewers = self.viewers();
         if viewers != self.told_viewers {

@@ -42,6 +42,11 @@ impl Task {
                 .shared
                 .metrics
                 .skew(if styled { "styled" } else { "camera" }, seconds),
+            Event::Estimate(peer, estimate) => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.estimate = Some((estimate, Instant::now()));
+                }
+            }
             Event::Layers(layers) => self.layers(layers),
             Event::NothingHeard(peer) => self.nothing_heard(peer),
             Event::Moved(peer) => {

@@ -1,13 +1,15 @@
 //! How a viewer's engine is driven when it estimates what the way there carries: it hands out one packet at a time, and
 //! asks to be woken more often than its timers need.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use str0m::bwe::Bitrate;
 use str0m::{PacerReason, Reason, Rtc};
 
 use super::super::choice::Wish;
+use super::super::negotiate::FIRST_ESTIMATE;
 use super::super::viewer::Drain;
-use super::Draining;
+use super::{Collected, Draining, Peer, Role};
 
 /// Packets that are taken at most before others get their turn.
 const TURNS: usize = 512;
@@ -23,6 +25,35 @@ pub(super) fn patience(wish: Wish) -> Duration {
         QUIET
     } else {
         PROBING
+    }
+}
+
+impl Peer {
+    /// Nothing is published: the estimator would go on sending padding, so it is told that nothing can be sent.
+    pub(crate) fn park(&mut self, now: Instant, out: &mut Collected) {
+        let Role::Viewer(viewer) = &mut self.role else {
+            return;
+        };
+        if viewer.estimate().is_none() || viewer.parked {
+            return;
+        }
+        viewer.parked = true;
+        self.guard(out, |peer, out| {
+            peer.rtc.bwe().reset(Bitrate::ZERO);
+            peer.advance(now, out);
+        });
+    }
+
+    /// Something is sent again: the estimate begins where it was.
+    pub(super) fn unpark(&mut self, now: Instant, out: &mut Collected) {
+        let Role::Viewer(viewer) = &mut self.role else {
+            return;
+        };
+        if std::mem::take(&mut viewer.parked) {
+            let estimate = viewer.estimate().unwrap_or(FIRST_ESTIMATE);
+            self.rtc.bwe().reset(estimate.into());
+            self.advance(now, out);
+        }
     }
 }
 
