@@ -18,7 +18,9 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use events::{Entry, Subscription};
 pub(crate) use registry::{Channels, Full, Opener, Shard, Shared};
-pub(crate) use view::{ChannelView, MomentView, ParamsEvent, PipelineStatus, PipelineView};
+pub(crate) use view::{
+    ChannelView, LayersView, MomentView, ParamsEvent, PipelineStatus, PipelineView,
+};
 
 use crate::auth::Holder;
 use crate::engine::Event;

@@ -22,10 +22,10 @@ use super::events::Log;
 use super::pipe::Pipe;
 use super::registry::Channels;
 use super::style::Style;
-use super::{ChannelView, Claim, Joined, Message, MomentView, PipelineView};
+use super::{ChannelView, Claim, Joined, LayersView, Message, MomentView, PipelineView};
 use crate::auth::Holder;
-use crate::engine::Stats;
 use crate::engine::ids::{PeerId, StreamId};
+use crate::engine::{LayerState, Stats};
 use crate::session::Protocol;
 
 /// How often a loaded pipeline is looked at, and changes of the audience are told.
@@ -66,6 +66,7 @@ pub(super) fn spawn(
         live: false,
         profile: None,
         b_frames: false,
+        layers: Vec::new(),
         generation: 0,
         epoch: Instant::now(),
         shown: PipelineView {
@@ -123,6 +124,8 @@ struct Task {
     profile: Option<u32>,
     /// The publisher's picture has B-frames.
     b_frames: bool,
+    /// Of its picture, in rising order; none without simulcast.
+    layers: Vec<LayerState>,
     generation: u32,
     /// Zero of the channel's media time line.
     epoch: Instant,
@@ -287,6 +290,7 @@ impl Task {
             audio,
             video,
             warnings: self.warnings(),
+            layers: LayersView::of(&self.layers),
             event: self.log.last(),
             pipeline: self.shown.clone(),
             pipelines: shared.stages.names().map(str::to_owned).collect(),
