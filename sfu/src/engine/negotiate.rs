@@ -362,6 +362,13 @@ fn check_shape(summary: &Summary, side: Side) -> Result<(), Rejected> {
         return refuse("every media section of the offer is disabled".to_owned());
     }
     check_transport(summary)?;
+    // RFC 9725, section 4.4.2; a viewer's own streams are not taken.
+    let streams = summary.streams().len();
+    if streams > 1 && matches!(side, Side::Publish { .. }) {
+        return refuse(format!(
+            "the tracks of the offer belong to {streams} streams (a=msid); accepted is one"
+        ));
+    }
     for section in summary.enabled() {
         let (fits, wanted) = match side {
             Side::Publish { .. } => (section.direction.sends(), "sendonly or sendrecv"),

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::App;
-use super::extract::{ChannelName, allow, content_type, text};
+use super::extract::{ChannelName, allow, content_type, still_allowed, text};
 use super::links;
 use super::problem::Problem;
 use crate::auth::Need;
@@ -204,7 +204,7 @@ fn accept(
         protocol,
         channel: name.to_owned(),
         holder: claim.holder().clone(),
-        token,
+        token: token.clone(),
         peer: id,
         shard,
         etag: etag.clone(),
@@ -232,6 +232,12 @@ fn accept(
         let ended = crate::engine::Event::Closed(id, CloseReason::Shutdown);
         // If even this finds no room the channel is being torn down.
         let _ = channel.tell(Message::Engine(ended));
+        return Err(problem);
+    }
+    // A token taken back since it was looked at: the sessions that ended then did not include this one.
+    if let Err(problem) = still_allowed(app, token.as_deref()) {
+        sessions.remove(&url_id);
+        let _ = target.handle.send(Command::Close(id, CloseReason::Revoked));
         return Err(problem);
     }
     created(app, protocol, name, &url_id, &etag, answer)
