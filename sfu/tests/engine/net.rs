@@ -370,12 +370,13 @@ impl Net {
         let mut rtc = config().build(self.now);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("candidate"));
         let mut api = rtc.sdp_api();
-        let audio = api.add_media(MediaKind::Audio, direction, None, None, None);
+        let one = || Some("client".to_owned());
+        let audio = api.add_media(MediaKind::Audio, direction, one(), None, None);
         let layers = (!rids.is_empty()).then(|| Simulcast {
             send: rids.iter().map(|rid| SimulcastLayer::new(rid)).collect(),
             recv: Vec::new(),
         });
-        let video = api.add_media(MediaKind::Video, direction, None, None, layers);
+        let video = api.add_media(MediaKind::Video, direction, one(), None, layers);
         let (offer, pending) = api.apply().expect("an offer");
         let id = PeerId(index as u64);
         let identity = Identity {
