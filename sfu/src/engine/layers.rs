@@ -16,8 +16,13 @@ use super::keyframes::SourceCache;
 use super::packet::{Kind, Packet};
 
 /// A layer whose newest picture lies this much behind that of another one, beside two of its own intervals, has
-/// stopped.
+/// stopped, if it also missed this many pictures: after a pause of all layers, one of them is the first again.
 const BEHIND: Duration = Duration::from_millis(300);
+const MISSED: u64 = 3;
+/// Pictures that are closer together are one picture.
+const ONE_PICTURE: Duration = Duration::from_millis(10);
+/// A longer silence is a pause and no interval.
+const PAUSE: Duration = Duration::from_secs(2);
 /// A layer that stopped counts again once its pictures came for this long.
 const BACK: Duration = Duration::from_millis(500);
 /// A rate is taken over this long.
@@ -47,6 +52,9 @@ pub(crate) struct Layers {
     /// A keyframe is wanted of whichever layer comes first.
     wanted: bool,
     reviewed: Option<Instant>,
+    /// Time of the newest picture of any layer, and how many there were.
+    newest: u64,
+    pictures: u64,
     told: Vec<LayerState>,
 }
 
@@ -63,6 +71,8 @@ pub(crate) struct Layer {
     size: Option<Size>,
     meter: Meter,
     newest: u64,
+    /// The count of all pictures at that one.
+    at: u64,
     /// Between two pictures, in ticks.
     interval: u64,
     active: bool,
@@ -77,12 +87,25 @@ impl Layers {
             all: Vec::new(),
             wanted: false,
             reviewed: None,
+            newest: 0,
+            pictures: 0,
             told: Vec::new(),
         }
     }
 
-    /// The layer of a packet, begun if it is new.
-    pub(crate) fn of(&mut self, packet: &Packet) -> &mut Layer {
+    /// Notes a packet; returned is its layer, begun if it is new.
+    pub(crate) fn note(&mut self, packet: &Packet) -> &mut Layer {
+        if packet.pts > self.newest + video_ticks(ONE_PICTURE) {
+            self.pictures += 1;
+        }
+        self.newest = self.newest.max(packet.pts);
+        let pictures = self.pictures;
+        let layer = self.of(packet);
+        layer.note(packet, pictures);
+        layer
+    }
+
+    fn of(&mut self, packet: &Packet) -> &mut Layer {
         let known = self.all.iter().position(|l| l.id == packet.layer);
         let index = known.unwrap_or_else(|| {
             let mut layer = Layer::new(packet.layer, self.interval);
@@ -146,9 +169,8 @@ impl Layers {
             return false;
         }
         self.reviewed = Some(now);
-        let newest = self.all.iter().map(|l| l.newest).max().unwrap_or(0);
         for layer in &mut self.all {
-            layer.look(now, newest);
+            layer.look(now, self.newest, self.pictures);
         }
         true
     }
@@ -191,6 +213,7 @@ impl Layer {
             size: None,
             meter: Meter::default(),
             newest: 0,
+            at: 0,
             interval: 0,
             active: true,
             back: None,
@@ -198,14 +221,14 @@ impl Layer {
     }
 
     /// Notes a packet of this layer.
-    pub(crate) fn note(&mut self, packet: &Packet) {
+    fn note(&mut self, packet: &Packet, pictures: u64) {
         self.meter.add(packet.received, packet.payload.len());
         if packet.pts > self.newest {
             let step = packet.pts - self.newest;
-            if self.newest > 0 && step < ticks(BEHIND, Kind::Video.clock_rate()) {
+            if self.newest > 0 && step < video_ticks(PAUSE) {
                 self.interval = (self.interval * 7 + step) / 8;
             }
-            self.newest = packet.pts;
+            (self.newest, self.at) = (packet.pts, pictures);
         }
         if packet.part == PayloadKind::ParameterSets {
             self.size = size_of(&packet.payload).or(self.size);
@@ -233,9 +256,10 @@ impl Layer {
         (pixels, self.meter.rate.unwrap_or(0))
     }
 
-    fn look(&mut self, now: Instant, newest: u64) {
-        let patience = ticks(BEHIND, Kind::Video.clock_rate()) + 2 * self.interval;
-        let comes = newest.saturating_sub(self.newest) <= patience;
+    fn look(&mut self, now: Instant, newest: u64, pictures: u64) {
+        let patience = video_ticks(BEHIND) + 2 * self.interval;
+        let late = newest.saturating_sub(self.newest) > patience;
+        let comes = !late || pictures - self.at < MISSED;
         if !comes {
             (self.active, self.back) = (false, None);
         } else if !self.active && now >= *self.back.get_or_insert(now) + BACK {
@@ -250,6 +274,10 @@ impl LayerState {
         let near = self.rate.abs_diff(other.rate) * 4 <= other.rate;
         self.id == other.id && self.size == other.size && self.active == other.active && near
     }
+}
+
+fn video_ticks(span: Duration) -> u64 {
+    ticks(span, Kind::Video.clock_rate())
 }
 
 /// The picture's size by the sequence parameter set in a payload.

@@ -238,8 +238,7 @@ impl Stream {
         if self.captured.is_none_or(|(pts, _)| packet.pts > pts) {
             self.captured = Some((packet.pts, packet.captured));
         }
-        let layer = self.layers.of(packet);
-        layer.note(packet);
+        let layer = self.layers.note(packet);
         let ready = layer.cache.push(packet);
         if ready {
             layer.requests.satisfied();

@@ -1,6 +1,6 @@
 //! Simulcast: all layers come in, and each viewer is given one of them, in one stream.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reverie_sfu::engine::ids::LayerId;
 use reverie_sfu::engine::{Bus, CloseReason, Command, Event, LayerState};
@@ -34,6 +34,7 @@ struct Publisher {
     client: usize,
     layers: Vec<Layer>,
     frame: u32,
+    began: Instant,
     answered: usize,
     /// Between two layers of one picture.
     apart: Duration,
@@ -60,6 +61,7 @@ impl Publisher {
                 layer("h", 1_280, 720, 8_300, 987_654_321),
             ],
             frame: 0,
+            began: net.now,
             answered: 0,
             apart: Duration::from_millis(2),
         }
@@ -81,7 +83,9 @@ impl Publisher {
                 continue;
             }
             let keyframe = std::mem::take(&mut layer.fresh) || asked.iter().any(|a| a == layer.rid);
-            let timestamp = layer.offset.wrapping_add(self.frame * 2_970);
+            let since = (captured - self.began).as_micros() * 9 / 100;
+            let since = u32::try_from(since).expect("minutes");
+            let timestamp = layer.offset.wrapping_add(since);
             let payloads = layer.picture(keyframe, self.frame);
             let last = payloads.len() - 1;
             for (i, payload) in payloads.iter().enumerate() {
@@ -174,7 +178,7 @@ fn sps(width: u32, height: u32) -> Vec<u8> {
         head.push('0');
     }
     head.push_str("01");
-    while head.len() % 8 != 0 {
+    while !head.len().is_multiple_of(8) {
         head.push('0');
     }
     let mut all = vec![0x67, 0x42, 0xe0, 0x1f];
@@ -343,6 +347,28 @@ fn a_layer_that_falls_silent_is_left_without_a_freeze_and_taken_again_when_it_co
     assert!(told(&net).expect("told")[2].active);
     assert_one_stream(&net, viewer);
     assert_eq!(net.engine.counts.switches[1], 1, "down once");
+}
+
+#[test]
+fn a_slow_publisher_has_layers_too() {
+    let (mut net, mut publisher) = scene();
+    let viewer = net.silent_viewer();
+    for frame in 0..60 {
+        publisher.shoot(&mut net);
+        // Two pictures a second, and once none for a while; the layers come one after the other.
+        let pause = if frame == 30 { 5_000 } else { 470 };
+        net.run(Duration::from_millis(pause));
+    }
+    assert!(
+        seen(&net, viewer).ends_with(&"h".repeat(50)),
+        "{}",
+        order(&net, viewer)
+    );
+    let stopped = net.events.iter().any(|e| match e {
+        Event::Layers(layers) => layers.iter().any(|l| !l.active),
+        _ => false,
+    });
+    assert!(!stopped, "none of them stopped");
 }
 
 #[test]
