@@ -10,6 +10,7 @@ mod http;
 mod https;
 mod interop;
 mod joining;
+mod layers;
 mod lips;
 mod moment;
 mod network;
