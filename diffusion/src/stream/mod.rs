@@ -10,6 +10,7 @@
 
 pub mod batch;
 pub mod blend;
+mod call;
 mod change;
 pub mod filter;
 mod frame;
@@ -28,7 +29,8 @@ use std::sync::atomic::AtomicBool;
 
 use tch::Tensor;
 
-pub use frame::{Call, Frame, Input, Output, Progress};
+pub use call::{Call, Input, Progress};
+pub use frame::{Frame, Output};
 pub use models::{Models, Parts, Reports};
 pub use picture::Picture;
 
