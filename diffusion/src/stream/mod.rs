@@ -17,6 +17,7 @@ mod frame;
 pub mod guidance;
 mod models;
 mod picture;
+mod progress;
 pub mod prompt;
 pub mod seed;
 mod shape;
