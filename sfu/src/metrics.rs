@@ -82,6 +82,7 @@ pub struct Metrics {
     pipeline_status: IntGaugeVec,
     pub(crate) pipeline_fps: GaugeVec,
     pub(crate) pipeline_reloads: IntCounterVec,
+    pub(crate) frames_unrecorded: IntCounter,
     pub(crate) pipeline_restarts: IntCounter,
     pub(crate) params_patches: IntCounterVec,
     pub(crate) moments: IntGaugeVec,
@@ -341,6 +342,10 @@ impl Metrics {
                 "pipeline_reloads_total",
                 "Changes of parameters that loaded something anew, by result.",
                 &["result"],
+            ),
+            frames_unrecorded: m.counter(
+                "frames_unrecorded_total",
+                "Frames whose model was called without a CUDA graph, though one was wanted.",
             ),
             pipeline_restarts: m.counter(
                 "pipeline_restarts_total",

@@ -1,6 +1,8 @@
 //! The running server against real browsers and WebRTC clients.
 
 mod auth;
+#[cfg(feature = "torch")]
+mod broken;
 mod conformance;
 mod corpora;
 #[cfg(feature = "torch")]
