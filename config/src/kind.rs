@@ -13,6 +13,9 @@ use crate::secret::Secret;
 /// What a socket address is called in messages.
 pub(crate) const SOCKET: &str = "an IP address and port such as 127.0.0.1:8080";
 
+/// Seconds of a day.
+const DAY: u64 = 86_400;
+
 /// What the values of a key are.
 pub(crate) trait Kind<T> {
     /// What is accepted, to be read after "expected".
@@ -27,6 +30,8 @@ pub(crate) trait Kind<T> {
 pub(crate) struct Integer(pub(crate) RangeInclusive<i64>);
 /// Whole seconds within the range.
 pub(crate) struct Seconds(pub(crate) RangeInclusive<i64>);
+/// Whole days within the range.
+pub(crate) struct Days(pub(crate) RangeInclusive<i64>);
 /// Milliseconds within the range.
 pub(crate) struct Millis(pub(crate) RangeInclusive<i64>);
 /// True or false.
@@ -46,6 +51,8 @@ pub(crate) struct Maybe<K>(pub(crate) K);
 pub(crate) struct Token;
 /// A secret that is long enough to sign with, or none.
 pub(crate) struct SigningKey;
+/// The URL of a database of PostgreSQL, or none.
+pub(crate) struct DatabaseUrl;
 /// A path of a file, or none.
 pub(crate) struct File;
 /// A path of the file system.
@@ -79,6 +86,22 @@ impl Kind<Duration> for Seconds {
 
     fn show(&self, value: &Duration) -> Option<String> {
         Some(value.as_secs().to_string())
+    }
+}
+
+impl Kind<Duration> for Days {
+    fn expected(&self) -> String {
+        format!("whole days {}", between(&self.0))
+    }
+
+    fn read(&self, raw: &Raw) -> Result<Duration, String> {
+        let days = within(&self.0, raw).and_then(|days| u64::try_from(days).ok());
+        days.map(|days| Duration::from_secs(days * DAY))
+            .ok_or_else(|| raw.found())
+    }
+
+    fn show(&self, value: &Duration) -> Option<String> {
+        Some((value.as_secs() / DAY).to_string())
     }
 }
 
@@ -196,6 +219,26 @@ impl Kind<Option<Secret>> for SigningKey {
         // RFC 7518, section 3.2: a key for HS256 has at least 256 bits.
         let text = raw.text().filter(|text| text.len() >= 32);
         let secret = text.and_then(|text| Secret::new(text).ok());
+        secret.map(Some).ok_or_else(|| masked(raw))
+    }
+
+    fn show(&self, value: &Option<Secret>) -> Option<String> {
+        Token.show(value)
+    }
+}
+
+impl Kind<Option<Secret>> for DatabaseUrl {
+    fn expected(&self) -> String {
+        "a URL such as postgres://user:password@host/database".to_owned()
+    }
+
+    fn read(&self, raw: &Raw) -> Result<Option<Secret>, String> {
+        let is_url =
+            |text: &&str| text.starts_with("postgres://") || text.starts_with("postgresql://");
+        let secret = raw
+            .text()
+            .filter(is_url)
+            .and_then(|text| Secret::new(text).ok());
         secret.map(Some).ok_or_else(|| masked(raw))
     }
 

@@ -38,6 +38,7 @@ mod reference;
 mod render;
 mod rules;
 mod secret;
+mod store;
 mod suggest;
 mod visit;
 
@@ -60,6 +61,7 @@ pub use moments::Moments;
 pub use network::{Network, NoNetwork};
 pub use pipeline::{Backend, Pipeline};
 pub use secret::{Secret, WeakSecret};
+pub use store::Store;
 pub use suggest::closest;
 
 use crate::kind::Folder;
@@ -83,6 +85,8 @@ pub struct Config {
     pub auth: Auth,
     /// How long and how often a stream is transformed.
     pub moments: Moments,
+    /// Where moments are kept.
+    pub store: Store,
     /// Decoding, transforming and encoding.
     pub pipeline: Pipeline,
     /// Where models are, and where missing ones come from.
@@ -108,6 +112,7 @@ impl Config {
         self.media.visit(visitor);
         self.auth.visit(visitor);
         self.moments.visit(visitor);
+        self.store.visit(visitor);
         self.pipeline.visit(visitor);
         self.models.visit(visitor);
         self.diffusion.visit(visitor);
@@ -124,6 +129,7 @@ impl Default for Config {
             media: Media::default(),
             auth: Auth::default(),
             moments: Moments::default(),
+            store: Store::default(),
             pipeline: Pipeline::default(),
             models: Models::default(),
             diffusion: Diffusion::default(),

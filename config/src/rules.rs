@@ -19,6 +19,7 @@ pub(crate) fn check(config: &Config, settled: &Settled, problems: &mut Vec<Probl
     check.metrics_token();
     check.tls_files();
     check.durations();
+    check.heartbeat();
     check.ports();
     check.advertised();
 }
@@ -94,6 +95,18 @@ impl Check<'_> {
                 &["moments.max_duration_s"],
                 message,
             );
+        }
+    }
+
+    fn heartbeat(&mut self) {
+        let (heartbeat, lease) = (self.config.moments.heartbeat, self.config.moments.lease);
+        if heartbeat * 2 >= lease {
+            let message = format!(
+                "is {} seconds, not less than half of `moments.lease_s`, which is {}: one that is late would lose the lease",
+                heartbeat.as_secs(),
+                self.told("moments.lease_s", lease.as_secs())
+            );
+            self.report("moments.heartbeat_s", &["moments.lease_s"], message);
         }
     }
 

@@ -297,6 +297,36 @@ fn limits_that_contradict_are_refused() {
 }
 
 #[test]
+fn a_heartbeat_that_may_be_late_once_is_needed() {
+    assert_eq!(
+        lines("[moments]\nlease_s = 6", []),
+        [
+            "default: `moments.heartbeat_s` is 3 seconds, not less than half of `moments.lease_s`, which is 6 (reverie.toml:2): one that is late would lose the lease"
+        ]
+    );
+    let fits = load_text("[moments]\nlease_s = 7", []).unwrap();
+    assert_eq!(fits.moments.lease.as_secs(), 7);
+}
+
+#[test]
+fn the_url_of_a_store_is_one_of_postgres_and_shows_no_password() {
+    let url = "postgres://reverie:opensesame@db.example/reverie";
+    let config = load_text("", [("REVERIE__STORE__URL", url)]).unwrap();
+    assert_eq!(config.store.url.as_ref().map(|url| url.reveal()), Some(url));
+    assert!(!format!("{config:?}{}", config.render()).contains("opensesame"));
+    let wrong = lines(
+        "[store]\nurl = 'mysql://reverie:opensesame@db.example/reverie'",
+        [],
+    );
+    assert_eq!(
+        wrong,
+        [
+            "reverie.toml:2: `store.url` expected a URL such as postgres://user:password@host/database, but found 45 characters"
+        ]
+    );
+}
+
+#[test]
 fn tokens_show_in_no_output() {
     let text = format!("[auth]\npublish_token = '{TOKEN}'");
     let config = load_text(&text, []).unwrap();

@@ -23,17 +23,63 @@ pub enum Reason {
     WarmTimeout,
     /// Its pipeline failed, in the pipeline's words.
     Pipeline(String),
+    /// No payment came in time.
+    NotPaid,
+    /// No moderator looked at it in time.
+    NotReviewed,
+    /// A moderator did not want it, in the moderator's words.
+    Rejected(String),
+    /// The node that showed it was not heard any more.
+    LeaseLost,
+    /// A moderator took it from everybody's eyes.
+    Hidden,
 }
 
 impl Reason {
     /// Takes a pipeline's words: one line of at most 200 characters.
     #[must_use]
     pub fn pipeline(words: &str) -> Self {
-        let line = words
-            .trim()
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c });
-        Self::Pipeline(line.take(MAX_CHARS).collect())
+        Self::Pipeline(line(words))
+    }
+
+    /// Takes a moderator's words: one line of at most 200 characters.
+    #[must_use]
+    pub fn rejected(words: &str) -> Self {
+        Self::Rejected(line(words))
+    }
+
+    /// The reason that [`Reason::stored`] wrote.
+    #[must_use]
+    pub fn restored(text: &str) -> Option<Self> {
+        let (label, words) = text.split_once(": ").unwrap_or((text, ""));
+        let plain = [
+            Self::Stopped,
+            Self::StoppedEarly,
+            Self::WaitedTooLong,
+            Self::StreamOffline,
+            Self::PublisherGone,
+            Self::WarmTimeout,
+            Self::NotPaid,
+            Self::NotReviewed,
+            Self::LeaseLost,
+            Self::Hidden,
+        ];
+        match label {
+            "pipeline" => Some(Self::pipeline(words)),
+            "rejected" => Some(Self::rejected(words)),
+            _ => plain.into_iter().find(|reason| reason.label() == text),
+        }
+    }
+
+    /// As text that [`Reason::restored`] reads: the label, and words where somebody said some.
+    #[must_use]
+    pub fn stored(&self) -> String {
+        match self {
+            Self::Pipeline(words) | Self::Rejected(words) if !words.is_empty() => {
+                format!("{}: {words}", self.label())
+            }
+            _ => self.label().to_owned(),
+        }
     }
 
     /// One of a few fixed names, fit for the label of a metric.
@@ -47,6 +93,11 @@ impl Reason {
             Self::PublisherGone => "publisher_gone",
             Self::WarmTimeout => "warm_timeout",
             Self::Pipeline(_) => "pipeline",
+            Self::NotPaid => "not_paid",
+            Self::NotReviewed => "not_reviewed",
+            Self::Rejected(_) => "rejected",
+            Self::LeaseLost => "lease_lost",
+            Self::Hidden => "hidden",
         }
     }
 }
@@ -61,9 +112,22 @@ impl fmt::Display for Reason {
             Self::PublisherGone => "the publisher was gone",
             Self::WarmTimeout => "the pipeline gave no picture in time",
             Self::Pipeline(words) if words.is_empty() => "the pipeline failed",
-            Self::Pipeline(words) => words,
+            Self::NotPaid => "it was not paid in time",
+            Self::NotReviewed => "nobody looked at it in time",
+            Self::Rejected(words) if words.is_empty() => "not approved",
+            Self::LeaseLost => "the server that showed it was lost",
+            Self::Hidden => "hidden by a moderator",
+            Self::Pipeline(words) | Self::Rejected(words) => words,
         })
     }
+}
+
+fn line(words: &str) -> String {
+    let visible = words
+        .trim()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c });
+    visible.take(MAX_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -84,5 +148,20 @@ mod tests {
             200
         );
         assert_eq!(Reason::pipeline("\n").to_string(), "the pipeline failed");
+    }
+
+    #[test]
+    fn a_reason_is_read_back_as_it_was_stored() {
+        for reason in [
+            Reason::NotPaid,
+            Reason::Hidden,
+            Reason::StoppedEarly,
+            Reason::pipeline("out of memory: 3 GiB"),
+            Reason::pipeline(""),
+            Reason::rejected("not: today"),
+        ] {
+            assert_eq!(Reason::restored(&reason.stored()), Some(reason));
+        }
+        assert_eq!(Reason::restored("nonsense"), None);
     }
 }
