@@ -126,8 +126,11 @@ def main():
         picture = frames[index % len(frames)].to(options.device, kind)
         return (stream(picture).clamp(0, 1) * 255).to(torch.uint8).cpu()
 
+    begin = time.perf_counter()
     for index in range(5):
         once(index)
+        if time.perf_counter() - begin > options.seconds:
+            break
     wait(options.device)
     begin, count = time.perf_counter(), 0
     while count < 3 or time.perf_counter() - begin < options.seconds:

@@ -11,6 +11,9 @@ use tch::{Cuda, Kind, Tensor};
 use crate::Error;
 use crate::layers::channels_last;
 
+/// So many times faster 16-bit floats are to be on a processor.
+const GAIN: f64 = 1.3;
+
 /// Where tensors are and what their elements are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Placement {
@@ -110,17 +113,36 @@ fn load_cuda() -> Result<Library, String> {
         .map_err(|error| format!("libtorch has no CUDA here: {error}"))
 }
 
-/// `bf16` if this processor convolves clearly faster in it: with AMX or AVX-512 BF16 it does, without it is slower.
+/// Detect, measure, choose: `bf16` where the processor computes in it and is clearly faster so.
 fn processor_kind() -> Kind {
     static KIND: OnceLock<Kind> = OnceLock::new();
     *KIND.get_or_init(|| {
-        let [float, half] = [Kind::Float, Kind::BFloat16].map(convolving);
-        if half.mul_f64(1.3) < float {
-            Kind::BFloat16
-        } else {
-            Kind::Float
+        if !may_compute_in_bf16() {
+            return Kind::Float;
         }
+        let [float, half] = [Kind::Float, Kind::BFloat16].map(convolving);
+        let kind = choose(float, half);
+        tracing::info!(?float, ?half, ?kind, "precision of the processor");
+        kind
     })
+}
+
+/// With AVX-512 BF16, which every processor with AMX has too; without, libtorch converts and is two to four times slower.
+/// Of other architectures nothing is known before it is measured.
+fn may_compute_in_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::arch::is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    true
+}
+
+/// Half as precise must be worth it.
+fn choose(float: Duration, half: Duration) -> Kind {
+    if half.mul_f64(GAIN) < float {
+        Kind::BFloat16
+    } else {
+        Kind::Float
+    }
 }
 
 /// The shortest time of some convolutions of the size of a small model's.
@@ -142,4 +164,37 @@ pub fn set_threads(threads: usize) {
     let threads = i32::try_from(threads.max(1)).unwrap_or(i32::MAX);
     tch::set_num_threads(threads);
     tch::set_num_interop_threads(1);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_is_chosen_only_where_it_is_clearly_faster() {
+        let ms = Duration::from_millis;
+        for (float, half, kind) in [
+            (13, 10, Kind::Float),
+            (14, 10, Kind::BFloat16),
+            (10, 10, Kind::Float),
+            (10, 40, Kind::Float),
+        ] {
+            assert_eq!(choose(ms(float), ms(half)), kind, "{float} ms, {half} ms");
+        }
+    }
+
+    #[test]
+    fn a_processor_without_bf16_computes_in_single_precision_and_a_wish_is_followed() {
+        let open = |half| {
+            Placement::open(Device::Cpu, half)
+                .expect("there is a processor")
+                .kind
+        };
+        if !may_compute_in_bf16() {
+            assert_eq!(open(Half::Auto), Kind::Float);
+        }
+        assert_eq!(open(Half::Auto), open(Half::Auto), "it is measured once");
+        assert_eq!(open(Half::Fp32), Kind::Float);
+        assert_eq!(open(Half::Bf16), Kind::BFloat16);
+    }
 }

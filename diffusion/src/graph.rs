@@ -208,5 +208,8 @@ fn check(status: Status) -> Result<(), Error> {
     }
     // SAFETY: the library returns null or a string that ends in a null and lives until this thread's next call.
     let message = unsafe { CStr::from_ptr(status) };
-    Err(Error::Torch(message.to_string_lossy().into_owned()))
+    let message = message.to_string_lossy();
+    // The rest is a trace of calls.
+    let line = message.lines().next().unwrap_or_default();
+    Err(Error::Torch(line.to_owned()))
 }

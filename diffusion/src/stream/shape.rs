@@ -112,7 +112,9 @@ impl Shape {
             normalize: params.normalize_seed_weights,
         };
         let size = [self.layout.rows(), channels, height / scale, width / scale];
-        let noise = seed::blended(&params.seed, method, &size)?;
+        // What the reference draws; without stream batch the noise of later steps has no seed there.
+        let first = self.call().rows();
+        let noise = seed::blended(&params.seed, method, &size, first)?;
         Ok(noise.to_device(models.placement.device))
     }
 
