@@ -75,8 +75,7 @@ bench-stage: ## Measure the diffusion stage: DEVICE=cuda MODEL=sd-turbo-shape ST
 	@scripts/setup bench
 	@DEVICE=$(DEVICE) MODEL=$(MODEL) STEPS=$(STEPS) KIND=$(KIND) CHANNELS=$(CHANNELS) THREADS=$(THREADS) SECONDS=$(SECONDS) \
 		cargo bench --quiet -p reverie-diffusion --bench stage
-	@$(if $(COMPARE),DEVICE=$(DEVICE) MODEL=$(MODEL) STEPS=$(STEPS) KIND=$(KIND) THREADS=$(THREADS) SECONDS_EACH=$(SECONDS) \
-		diffusion/benches/compare)
+	@$(if $(COMPARE),SECONDS_EACH=$(SECONDS) diffusion/benches/compare)
 
 golden: ## Make the tensors that the tests of diffusion compare with anew, with the original Python
 	diffusion/golden/regenerate.sh

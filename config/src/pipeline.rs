@@ -19,6 +19,8 @@ pub struct Pipeline {
     pub encoder: Backend,
     /// The transformed video's bit rate, in kbit/s: 100 to 50 000.
     pub bitrate_kbps: u32,
+    /// The least it is lowered to for viewers that cannot take that much, in kbit/s: 100 to 50 000.
+    pub min_bitrate_kbps: u32,
     /// The most frames per second a pipeline takes in.
     pub max_fps: NonZeroU32,
     /// How much media time may wait before the decoder. Key `unit_queue_ms`, milliseconds.
@@ -62,6 +64,11 @@ impl Pipeline {
             &mut self.bitrate_kbps,
             Integer(100..=50_000),
         );
+        visitor.key(
+            "pipeline.min_bitrate_kbps",
+            &mut self.min_bitrate_kbps,
+            Integer(100..=50_000),
+        );
         visitor.key("pipeline.max_fps", &mut self.max_fps, Integer(1..=240));
         visitor.key(
             "pipeline.unit_queue_ms",
@@ -93,6 +100,7 @@ impl Default for Pipeline {
             decoder: Backend::Auto,
             encoder: Backend::Auto,
             bitrate_kbps: 2500,
+            min_bitrate_kbps: 300,
             max_fps: NonZeroU32::new(60).expect("60 is not zero"),
             unit_queue: Duration::from_millis(250),
             stall_timeout: Duration::from_secs(3),

@@ -1,16 +1,20 @@
 """Times StreamDiffusion's original Python on a model shape with random weights, for `make bench-stage COMPARE=python`.
 
-usage: compare.py SHAPE.json --steps 1 --device cpu|cuda --kind fp32|bf16|fp16 --seconds 20 --threads 2
-Prints one JSON object: frames per second over the whole loop, and the median of each part in milliseconds.
+usage: compare.py MEASURED.json --seconds 10
+MEASURED.json is what `benches/stage` wrote: the shape's name, steps, device, precision, threads and its own times.
+Prints both rows (frames per second over the whole loop, the median of each part) and the ratio.
 """
 
 import argparse
 import json
 import statistics
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import torch
+
+HERE = Path(__file__).parent
 
 
 class HostEvent:
@@ -34,7 +38,7 @@ def pipeline(shape, device, kind):
     torch.manual_seed(0)
     unet = UNet2DConditionModel.from_config(shape["unet"]).to(device, kind).eval()
     vae = AutoencoderTiny.from_config(shape["vae"]).to(device, kind).eval()
-    if device == "cuda":
+    if device != "cpu":
         unet = unet.to(memory_format=torch.channels_last)
         vae = vae.to(memory_format=torch.channels_last)
     scheduler = LCMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
@@ -86,22 +90,21 @@ def timed(device, parts, name, call):
 
 
 def wait(device):
-    if device == "cuda":
+    if device != "cpu":
         torch.cuda.synchronize()
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("shape")
-    arguments.add_argument("--steps", type=int, default=1)
-    arguments.add_argument("--device", default="cpu")
-    arguments.add_argument("--kind", default="fp32")
-    arguments.add_argument("--seconds", type=float, default=20)
-    arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("measured")
+    arguments.add_argument("--seconds", type=float, default=10)
     options = arguments.parse_args()
-    torch.set_num_threads(options.threads)
+    with open(options.measured) as file:
+        ours = json.load(file)
+    options.device, options.kind = ours["device"], ours["kind"]
+    torch.set_num_threads(ours["threads"])
     torch.set_grad_enabled(False)
-    if options.device == "cuda":
+    if options.device != "cpu":
         torch.backends.cudnn.benchmark = True
     else:
         torch.cuda.Event = HostEvent
@@ -109,12 +112,12 @@ def main():
     from streamdiffusion import StreamDiffusion
 
     kind = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[options.kind]
-    with open(options.shape) as file:
+    with open(f"{HERE}/shapes/{ours['model']}.json") as file:
         shape = json.load(file)
     width, height = shape["width"], shape["height"]
     pipe = pipeline(shape, options.device, kind)
     with_added_conditions(pipe.unet, shape, options.device, kind)
-    indices = [[32], [16, 32], [12, 20, 32], [8, 16, 24, 32]][options.steps - 1]
+    indices = [[32], [16, 32], [12, 20, 32], [8, 16, 24, 32]][ours["steps"] - 1]
     stream = StreamDiffusion(pipe, t_index_list=indices, torch_dtype=kind, width=width, height=height, cfg_type="none")
     stream.prepare("a prompt", num_inference_steps=50, guidance_scale=1.0)
     frames = [torch.rand(1, 3, height, width) for _ in range(8)]
@@ -140,7 +143,13 @@ def main():
     for index in range(max(3, min(count // 4, 50))):
         once(index)
     medians = {name: statistics.median(values) for name, values in parts.items()}
-    print(json.dumps({"fps": fps, "torch": torch.__version__, **medians}))
+    threads = torch.get_num_threads()
+    print(f"original Python, torch {torch.__version__}, {options.kind}, {threads} threads, {options.seconds:.0f} s:")
+    print("| | fps | encode ms | UNet ms | decode ms |\n|---|---|---|---|---|")
+    for name, row in (("this crate", ours), ("Python", {"fps": fps, **medians})):
+        cells = [f"{row[key]:.2f}" for key in ("fps", "encode_ms", "unet_ms", "decode_ms")]
+        print(f"| {name} | {' | '.join(cells)} |")
+    print(f"ratio of frames per second: {ours['fps'] / fps:.2f}")
 
 
 if __name__ == "__main__":

@@ -169,9 +169,8 @@ def main() -> None:
     Image.fromarray(rgba, "RGBA").save(out / "texture.png", optimize=True)
     add("texture", {"type": "texture", "image": "texture.png", "weight": 0.6}, texture(x, rgba, 0.6))
 
-    versions = {"torch": torch.__version__, "opencv": cv2.__version__, "pillow": Image.__version__}
-    metadata = {"cases": json.dumps(cases), "versions": json.dumps(versions)}
-    save_file(tensors, out / "processors.safetensors", metadata=metadata)
+    # One key alone: several would be written in another order each time.
+    save_file(tensors, out / "processors.safetensors", metadata={"cases": json.dumps(cases)})
 
 
 if __name__ == "__main__":

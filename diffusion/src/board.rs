@@ -44,6 +44,8 @@ pub struct Posted {
     pub reload: Option<Reload>,
     /// Frames that were not computed, since they hardly differ from the one before.
     pub skipped: u64,
+    /// Frames since it was last read that should have been computed from a recording and were not.
+    pub unrecorded: u64,
     /// The picture for a frame comes so many frames later.
     pub delay: u32,
     /// What came to an end since it was last read, in order.
@@ -58,6 +60,7 @@ pub struct Board(Arc<Mutex<Inner>>);
 struct Inner {
     reload: Option<Reload>,
     skipped: u64,
+    unrecorded: u64,
     delay: u32,
     notes: VecDeque<Note>,
 }
@@ -89,6 +92,11 @@ impl Board {
         self.lock().skipped += 1;
     }
 
+    /// A frame should have been computed from a recording and was not.
+    pub fn unrecorded(&self) {
+        self.lock().unrecorded += 1;
+    }
+
     /// The picture for a frame comes so many frames later.
     pub fn delayed(&self, frames: u32) {
         self.lock().delay = frames;
@@ -101,6 +109,7 @@ impl Board {
         Posted {
             reload: inner.reload.clone(),
             skipped: inner.skipped,
+            unrecorded: std::mem::take(&mut inner.unrecorded),
             delay: inner.delay,
             notes: inner.notes.drain(..).collect(),
         }
@@ -132,8 +141,10 @@ mod tests {
         let stage = board.clone();
         stage.loading(&["width".to_owned()], "unet", 0.25);
         stage.skipped();
+        stage.unrecorded();
         stage.delayed(2);
         let posted = board.read();
+        assert_eq!((posted.unrecorded, board.read().unrecorded), (1, 0));
         assert_eq!(
             posted.reload.map(|r| (r.part, r.done)),
             Some(("unet".to_owned(), 0.25))

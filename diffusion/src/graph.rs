@@ -4,6 +4,8 @@
 //! missing, or there is no CUDA, everything runs as it would without graphs.
 #![expect(unsafe_code, reason = "calls into a C library")]
 
+pub mod inputs;
+
 use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{self, NonNull};
@@ -12,6 +14,7 @@ use std::sync::OnceLock;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use tch::Tensor;
 
+use self::inputs::Inputs;
 use crate::Error;
 use crate::device;
 
@@ -37,7 +40,7 @@ struct Shim {
 pub struct Graph {
     shim: &'static Shim,
     handle: NonNull<c_void>,
-    inputs: Vec<Tensor>,
+    inputs: Inputs,
     output: Tensor,
 }
 
@@ -55,8 +58,8 @@ pub fn available() -> Result<(), &'static str> {
 impl Graph {
     /// Records `work` on CUDA device `index`. It is run some times before with the inputs as they are.
     ///
-    /// `work` gets tensors of the shapes and kinds of `inputs` and must do the same each time: no reading back, no
-    /// branches on values, no random numbers.
+    /// `work` gets the tensors of `inputs` and must do the same each time: no reading back, no branches on values, no
+    /// random numbers.
     ///
     /// # Errors
     /// When graphs are not [`available`], or the device refuses the recording.
@@ -65,17 +68,16 @@ impl Graph {
     /// As `work` does; the recording is ended before.
     pub fn record(
         index: usize,
-        inputs: &[&Tensor],
+        inputs: Inputs,
         work: impl Fn(&[Tensor]) -> Tensor,
     ) -> Result<Self, Error> {
         let shim = shim().map_err(|reason| Error::Torch(reason.to_owned()))?;
-        let inputs: Vec<_> = inputs.iter().map(|&input| own(input)).collect();
         let recording = Recording::open(shim, index)?;
         for _ in 0..REHEARSALS {
-            let _ = work(&inputs);
+            let _ = work(inputs.own());
         }
         recording.begin()?;
-        let output = catch_unwind(AssertUnwindSafe(|| work(&inputs)));
+        let output = catch_unwind(AssertUnwindSafe(|| work(inputs.own())));
         let handle = recording.close()?;
         Ok(Self {
             shim,
@@ -85,17 +87,17 @@ impl Graph {
         })
     }
 
-    /// Does the work for these inputs, of the shapes and kinds of those it was recorded with. The result is
-    /// overwritten by the next call. Does not wait for the device.
+    /// What the recorded work reads; fill it before [`Graph::replay`].
+    pub fn inputs(&mut self) -> &mut Inputs {
+        &mut self.inputs
+    }
+
+    /// Does the work for its inputs as they are now. The result is overwritten by the next call. Does not wait for the
+    /// device.
     ///
     /// # Errors
     /// When the device refuses.
-    pub fn replay(&mut self, inputs: &[&Tensor]) -> Result<Tensor, Error> {
-        for (own, &input) in self.inputs.iter_mut().zip(inputs) {
-            if own.data_ptr() != input.data_ptr() {
-                own.copy_(input);
-            }
-        }
+    pub fn replay(&mut self) -> Result<Tensor, Error> {
         // SAFETY: the handle is alive until `drop`.
         check(unsafe { (self.shim.replay)(self.handle.as_ptr()) })?;
         Ok(self.output.shallow_clone())
@@ -115,13 +117,6 @@ impl std::fmt::Debug for Graph {
             .field("inputs", &self.inputs)
             .finish_non_exhaustive()
     }
-}
-
-/// A copy in memory that stays where it is, laid out as `x` is.
-fn own(x: &Tensor) -> Tensor {
-    let mut copy = x.empty_like();
-    copy.copy_(x);
-    copy
 }
 
 /// Between the change to the graph's stream and the change back, which happens in any case.

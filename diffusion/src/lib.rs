@@ -11,6 +11,7 @@ pub mod folder;
 pub mod params;
 pub mod processors;
 pub mod status;
+pub mod still;
 
 #[cfg(feature = "torch")]
 pub mod attention;

@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import puppeteer from 'puppeteer-core';
 import { flashAndBeep } from './flash.mjs';
+import { publishLayers, watchLayers } from './layers.mjs';
 import { prepare, restartIce, stats, stopFrames, watchFrames } from './page.mjs';
 
 /** Milliseconds between two batches of frames. */
@@ -75,6 +76,10 @@ const COMMANDS = {
   },
   /** @param {any} command */
   flash: ({ page, whip, whep }) => named(page).evaluate(flashAndBeep, whip, whep),
+  /** @param {any} command */
+  publish_layers: ({ page, whip }) => named(page).evaluate(publishLayers, whip),
+  /** @param {any} command */
+  watch_layers: ({ page, whep }) => named(page).evaluate(watchLayers, whep),
   /** @param {any} command */
   stop_frames: ({ page }) => named(page).evaluate(stopFrames),
   /** @param {any} command */

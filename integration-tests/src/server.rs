@@ -231,6 +231,11 @@ impl TestServer {
         }
     }
 
+    /// Reads again what SIGHUP has a server read again.
+    pub async fn reload(&self) {
+        self.running.reload().await;
+    }
+
     /// Stops it and waits for the end.
     pub async fn stop(self) {
         self.running.stop().await;

@@ -21,6 +21,17 @@ const FAST: &[f64] = &[
 const SLOW: &[f64] = &[
     0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 28_800.0,
 ];
+const RATES: &[f64] = &[
+    12_500.0,
+    25_000.0,
+    50_000.0,
+    100_000.0,
+    200_000.0,
+    400_000.0,
+    800_000.0,
+    1_600_000.0,
+    3_200_000.0,
+];
 const STAGE: &[f64] = &[
     0.000_5, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0,
 ];
@@ -46,6 +57,8 @@ pub struct Metrics {
     rtp_ignored: IntCounter,
     pub(crate) rtp_lost: IntCounterVec,
     rtp_resent: IntCounterVec,
+    layer_switches: IntCounterVec,
+    estimate: Histogram,
     rtcp_feedback: IntCounterVec,
     jitter: HistogramVec,
     rtt: HistogramVec,
@@ -69,6 +82,7 @@ pub struct Metrics {
     pipeline_status: IntGaugeVec,
     pub(crate) pipeline_fps: GaugeVec,
     pub(crate) pipeline_reloads: IntCounterVec,
+    pub(crate) frames_unrecorded: IntCounter,
     pub(crate) pipeline_restarts: IntCounter,
     pub(crate) params_patches: IntCounterVec,
     pub(crate) moments: IntGaugeVec,
@@ -192,7 +206,7 @@ impl Metrics {
             ),
             rtp_ignored: m.counter(
                 "rtp_packets_ignored_total",
-                "Packets of streams beside the one that is forwarded, such as other simulcast layers.",
+                "Packets of streams beside those that are forwarded.",
             ),
             rtp_lost: m.counters(
                 "rtp_packets_lost_total",
@@ -207,6 +221,16 @@ impl Metrics {
                 "rtp_retransmissions_total",
                 "Packets that were sent again: by publishers, and to viewers.",
                 &["direction"],
+            ),
+            layer_switches: m.counters(
+                "layer_switches_total",
+                "Viewers that went on with another simulcast layer.",
+                &["direction"],
+            ),
+            estimate: m.histogram(
+                "viewer_estimate_bytes_per_second",
+                "What the ways to viewers carry, by their transport-wide feedback.",
+                RATES,
             ),
             rtcp_feedback: m.counters(
                 "rtcp_feedback_total",
@@ -319,6 +343,10 @@ impl Metrics {
                 "Changes of parameters that loaded something anew, by result.",
                 &["result"],
             ),
+            frames_unrecorded: m.counter(
+                "frames_unrecorded_total",
+                "Frames whose model was called without a CUDA graph, though one was wanted.",
+            ),
             pipeline_restarts: m.counter(
                 "pipeline_restarts_total",
                 "Pipelines that were loaded again after a failure.",
@@ -397,6 +425,11 @@ impl Metrics {
     }
 
     pub(crate) fn stats(&self, protocol: &str, stats: &Stats) {
+        if let Some(estimate) = stats.estimate {
+            // Far below what a float counts exactly.
+            #[allow(clippy::cast_precision_loss)]
+            self.estimate.observe(estimate as f64 / 8.0);
+        }
         if let Some(rtt) = stats.rtt {
             self.rtt
                 .with_label_values(&[protocol])
@@ -504,6 +537,11 @@ impl ShardMetrics {
             m.rtp_resent
                 .with_label_values(&[direction])
                 .inc_by(engine.resent[i] - was.resent[i]);
+        }
+        for (i, direction) in ["up", "down"].into_iter().enumerate() {
+            m.layer_switches
+                .with_label_values(&[direction])
+                .inc_by(engine.switches[i] - was.switches[i]);
         }
         m.address_changes.inc_by(engine.moved - was.moved);
         m.feedback("out", "pli", engine.keyframes_asked - was.keyframes_asked);

@@ -426,6 +426,7 @@ fn start_shards(
     let certificate = Certificate::generate().ok_or(StartError::Certificate)?;
     let limits = Limits {
         keyframe_interval: config.media.keyframe_request_interval,
+        styled_rate: u64::from(config.pipeline.bitrate_kbps) * 1000,
     };
     let handles: Vec<_> = bound.iter().map(Bound::handle).collect();
     let (events, received) = mpsc::channel(EVENTS);

@@ -47,6 +47,8 @@ pub(crate) struct Session {
     pub(crate) remote: Option<Credentials>,
     /// The client's user fragments before the last restarts.
     pub(crate) earlier: Vec<String>,
+    /// `a=mid` of its picture, if it has one.
+    pub(crate) video: Option<String>,
     /// What the answer to a restart repeats; see [`crate::engine::sdp`].
     pub(crate) ice: Arc<str>,
 }

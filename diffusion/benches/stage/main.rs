@@ -86,6 +86,8 @@ fn run(wanted: &Wanted) -> Result<()> {
     let line = measure::stream(&models, &shape, wanted)?;
     println!("{}", measure::machine(wanted, peak));
     println!("{}", measure::table(&shape, wanted, &line, peak));
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench-stage.json");
+    std::fs::write(&path, measure::told(&shape, wanted, &line).to_string())?;
     if wanted.channels > 1 {
         println!("{}", measure::shared(&models, &shape, wanted)?);
     }

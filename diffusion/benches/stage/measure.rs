@@ -31,7 +31,7 @@ const WARM: usize = 5;
 pub(super) fn stream(models: &Path, shape: &Shape, wanted: &Wanted) -> Result<Line> {
     let library = Library::new(models, wanted.placement);
     let params = params(shape, wanted.steps);
-    let (models, _) = library.load(&params)?;
+    let (models, _) = library.load(&params, &mut |_, _| {})?;
     let mut stream = Stream::new(models, &params)?;
     let (width, height) = shape.size();
     let pictures: Vec<_> = (0..8).map(|n| picture(n, width, height)).collect();
@@ -271,6 +271,23 @@ fn memory() -> String {
             || "unknown".to_owned(),
             |kib| format!("{:.0} MiB", kib / 1024.0),
         )
+}
+
+/// What `benches/compare` measures the original against.
+pub(super) fn told(shape: &Shape, wanted: &Wanted, line: &Line) -> serde_json::Value {
+    let placement = wanted.placement.to_string();
+    let (device, kind) = placement.split_once(' ').unwrap_or((&placement, "fp32"));
+    serde_json::json!({
+        "model": shape.name,
+        "steps": wanted.steps,
+        "device": device,
+        "kind": kind,
+        "threads": wanted.threads,
+        "fps": line.fps,
+        "encode_ms": line.encode,
+        "unet_ms": line.unet,
+        "decode_ms": line.decode,
+    })
 }
 
 pub(super) fn table(shape: &Shape, wanted: &Wanted, line: &Line, peak: f64) -> String {

@@ -5,40 +5,52 @@ use std::rc::Rc;
 
 use tch::Tensor;
 
+use super::joined::Joined;
+use super::recorded::{Recorded, Way};
 use crate::Error;
 use crate::guard::guard;
+use crate::params::Acceleration;
 use crate::stream::{Call, Input, Models, Stream};
-use crate::unet::{Context, Time, UNet2DCondition};
+use crate::unet::{Given, UNet2DCondition};
 
 /// Puts inputs of the same shape into one call.
-#[derive(Default)]
-pub(super) struct Denoiser {}
+pub(super) struct Denoiser {
+    joined: Joined,
+    recorded: Recorded,
+}
 
 type Streams = BTreeMap<u64, Stream<Rc<Models>>>;
 
 impl Denoiser {
-    /// The UNet's answer to each of `calls`, in their order.
+    pub(super) fn new(device: tch::Device, acceleration: Acceleration) -> Self {
+        Self {
+            joined: Joined::default(),
+            recorded: Recorded::new(device, acceleration),
+        }
+    }
+
+    /// The UNet's answer to each of `calls`, in their order, and how it was called.
     pub(super) fn answers(
         &mut self,
         unet: &UNet2DCondition,
         streams: &Streams,
         calls: &[(u64, &Call)],
-    ) -> Vec<Result<Tensor, Error>> {
+    ) -> Vec<Result<(Tensor, Way), Error>> {
         let inputs: Vec<_> = calls
             .iter()
             .map(|(stream, call)| streams[stream].input(call))
             .collect();
-        let mut answers: Vec<Option<Result<Tensor, Error>>> = Vec::new();
+        let mut answers: Vec<Option<Result<(Tensor, Way), Error>>> = Vec::new();
         answers.resize_with(calls.len(), || None);
         for group in groups(&inputs) {
             let members: Vec<_> = group
                 .iter()
                 .map(|&i| inputs[i].as_ref().expect("a group has inputs"))
                 .collect();
-            match guard(|| Ok(forward(unet, &members))) {
-                Ok(rows) => {
+            match guard(|| Ok(self.forward(unet, &members))) {
+                Ok((rows, way)) => {
                     for (&i, rows) in group.iter().zip(rows) {
-                        answers[i] = Some(Ok(rows));
+                        answers[i] = Some(Ok((rows, way)));
                     }
                 }
                 Err(error) => {
@@ -56,6 +68,35 @@ impl Denoiser {
                 (answer, Ok(_)) => answer.expect("an input is in one group"),
             })
             .collect()
+    }
+
+    /// One call for all of `inputs`; the rows of each.
+    fn forward(&mut self, unet: &UNet2DCondition, inputs: &[&Input<'_>]) -> (Vec<Tensor>, Way) {
+        if let [alone] = inputs {
+            let given = Given {
+                x: &alone.x,
+                time: alone.time,
+                context: alone.context,
+                residuals: alone.residuals.as_ref(),
+            };
+            let (answer, way) = self.recorded.call(unet, &given);
+            return (vec![answer], way);
+        }
+        let x: Vec<_> = inputs.iter().map(|input| &input.x).collect();
+        let told: Vec<_> = inputs
+            .iter()
+            .map(|input| (input.time, input.context))
+            .collect();
+        let (time, context) = self.joined.of(&told);
+        let given = Given {
+            x: &Tensor::cat(&x, 0),
+            time,
+            context,
+            residuals: None,
+        };
+        let (answer, way) = self.recorded.call(unet, &given);
+        let rows: Vec<_> = inputs.iter().map(|input| input.x.size()[0]).collect();
+        (answer.split_with_sizes(&rows, 0), way)
     }
 }
 
@@ -83,28 +124,4 @@ fn groups(inputs: &[Result<Input<'_>, Error>]) -> Vec<Vec<usize>> {
         }
     }
     groups.into_iter().map(|(_, members)| members).collect()
-}
-
-/// One call for all of `inputs`; the rows of each.
-fn forward(unet: &UNet2DCondition, inputs: &[&Input<'_>]) -> Vec<Tensor> {
-    if let [alone] = inputs {
-        let answer = unet.forward(
-            &alone.x,
-            alone.time,
-            alone.context,
-            alone.residuals.as_ref(),
-        );
-        return vec![answer];
-    }
-    let x: Vec<_> = inputs.iter().map(|input| &input.x).collect();
-    let times: Vec<_> = inputs.iter().map(|input| input.time).collect();
-    let contexts: Vec<_> = inputs.iter().map(|input| input.context).collect();
-    let answer = unet.forward(
-        &Tensor::cat(&x, 0),
-        &Time::cat(&times),
-        &Context::cat(&contexts),
-        None,
-    );
-    let rows: Vec<_> = inputs.iter().map(|input| input.x.size()[0]).collect();
-    answer.split_with_sizes(&rows, 0)
 }

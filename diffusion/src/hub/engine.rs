@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,16 @@ pub(super) enum Request {
 pub(super) struct Engine {
     requests: Sender<Request>,
     ended: Ended,
+    loading: Arc<Mutex<Loading>>,
+}
+
+/// What is being loaded, and how much is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Loading {
+    /// The network, for example `unet`; empty before the first one is begun.
+    pub part: String,
+    /// Share of all bytes that are loaded, 0..=1.
+    pub done: f64,
 }
 
 /// Why the thread ended, once it did.
@@ -37,11 +47,15 @@ impl Engine {
     pub(super) fn start(library: Arc<Library>, params: &Params, gather: Duration) -> Self {
         let (requests, inbox) = channel();
         let ended = Ended::default();
+        let loading = Arc::<Mutex<Loading>>::default();
         let (told, params) = (Arc::clone(&ended), params.clone());
+        let shown = Arc::clone(&loading);
         let name = format!("model:{}", params.model_id);
         let work = move || {
             // A panic ends the engine; who waits for an answer hears that it is gone.
-            let run = catch_unwind(AssertUnwindSafe(|| run(&library, &params, gather, &inbox)));
+            let run = catch_unwind(AssertUnwindSafe(|| {
+                run(&library, &params, gather, &inbox, &shown)
+            }));
             let why = match run {
                 Ok(Err(error)) => error.to_string(),
                 _ => GONE.to_owned(),
@@ -53,7 +67,11 @@ impl Engine {
         if let Err(error) = thread::Builder::new().name(name).spawn(work) {
             let _ = ended.set(format!("the engine has no thread: {error}"));
         }
-        Self { requests, ended }
+        Self {
+            requests,
+            ended,
+            loading,
+        }
     }
 
     /// An engine that is gone drops the request, and with it the way back.
@@ -63,6 +81,13 @@ impl Engine {
 
     pub(super) fn has_ended(&self) -> bool {
         self.ended.get().is_some()
+    }
+
+    /// How far it is; what was told last once it is loaded.
+    pub(super) fn loading(&self) -> Loading {
+        // Nothing panics under the lock.
+        let loading = self.loading.lock();
+        loading.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Why a request was dropped.
@@ -75,13 +100,17 @@ const GONE: &str = "the engine of the model has ended";
 
 /// Until the last session is gone; an error is one of loading.
 fn run(
-    library: &Library,
+    library: &Arc<Library>,
     params: &Params,
     gather: Duration,
     inbox: &Receiver<Request>,
+    loading: &Mutex<Loading>,
 ) -> Result<(), Error> {
-    let (models, _) = library.load(params)?;
-    let mut floor = Floor::new(models);
+    let (models, _) = library.load(params, &mut |part, done| {
+        let part = part.to_owned();
+        *loading.lock().unwrap_or_else(PoisonError::into_inner) = Loading { part, done };
+    })?;
+    let mut floor = Floor::new(Arc::clone(library), models, params.acceleration);
     while let Ok(request) = inbox.recv() {
         let mut orders = Vec::new();
         take(&mut floor, request, &mut orders);

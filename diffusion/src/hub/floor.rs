@@ -2,16 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tch::{Kind, Tensor};
 
 use super::denoise::Denoiser;
 use super::engine::{Answer, reply};
+use super::library::Library;
+use super::recorded::Way;
 use super::{Opened, Pictures, Styled};
 use crate::Error;
 use crate::guard::guard;
-use crate::params::Params;
+use crate::params::{Acceleration, Params};
 use crate::stream::{Call, Frame, Models, Picture, Progress, Stream};
 
 /// A frame that somebody waits for.
@@ -22,6 +25,7 @@ pub(super) struct Ordered {
 }
 
 pub(super) struct Floor {
+    library: Arc<Library>,
     models: Rc<Models>,
     streams: BTreeMap<u64, Stream<Rc<Models>>>,
     denoiser: Denoiser,
@@ -32,6 +36,8 @@ pub(super) struct Floor {
 struct Job {
     order: Ordered,
     state: State,
+    /// One of its calls should have been recorded and was not.
+    fell_back: bool,
 }
 
 enum State {
@@ -41,11 +47,12 @@ enum State {
 }
 
 impl Floor {
-    pub(super) fn new(models: Models) -> Self {
+    pub(super) fn new(library: Arc<Library>, models: Models, acceleration: Acceleration) -> Self {
         Self {
+            library,
+            denoiser: Denoiser::new(models.placement.device, acceleration),
             models: Rc::new(models),
             streams: BTreeMap::new(),
-            denoiser: Denoiser::default(),
             next: 0,
         }
     }
@@ -55,7 +62,11 @@ impl Floor {
     }
 
     pub(super) fn open(&mut self, params: &Params) -> Result<Opened, Error> {
-        let stream = Stream::new(Rc::clone(&self.models), params)?;
+        let picture = self.library.picture(params)?;
+        let mut stream = Stream::new(Rc::clone(&self.models), params)?;
+        if picture.is_some() {
+            stream.show(picture.as_ref())?;
+        }
         let opened = Opened {
             stream: self.next,
             delay: delay(&stream),
@@ -66,8 +77,20 @@ impl Floor {
     }
 
     pub(super) fn apply(&mut self, stream: u64, params: &Params) -> Result<usize, Error> {
+        let library = Arc::clone(&self.library);
         let stream = self.stream(stream)?;
+        let before = stream.params().clone();
+        if image(&before) == image(params) {
+            stream.apply(params)?;
+            return Ok(delay(stream));
+        }
+        let picture = library.picture(params)?;
         stream.apply(params)?;
+        if let Err(error) = stream.show(picture.as_ref()) {
+            // They were in force before, with their picture.
+            stream.apply(&before)?;
+            return Err(error);
+        }
         Ok(delay(stream))
     }
 
@@ -94,7 +117,12 @@ impl Floor {
         let mut jobs = self.begin(orders);
         while self.denoise(&mut jobs) {}
         let jobs = self.decode(jobs);
-        for Job { mut order, state } in jobs {
+        for job in jobs {
+            let Job {
+                mut order,
+                state,
+                fell_back,
+            } = job;
             let State::Made(picture, repeated) = state else {
                 continue;
             };
@@ -104,6 +132,7 @@ impl Floor {
                 repeated,
                 worked: began.elapsed(),
                 together,
+                fell_back,
             });
             reply(&order.answer, styled);
         }
@@ -113,7 +142,11 @@ impl Floor {
         let mut jobs = Vec::with_capacity(orders.len());
         for order in orders {
             match self.enter(&order) {
-                Ok(state) => jobs.push(Job { order, state }),
+                Ok(state) => jobs.push(Job {
+                    order,
+                    state,
+                    fell_back: false,
+                }),
                 Err(error) => reply(&order.answer, Err(error)),
             }
         }
@@ -164,26 +197,27 @@ impl Floor {
         let streams = &mut self.streams;
         *jobs = std::mem::take(jobs)
             .into_iter()
-            .filter_map(|Job { order, state }| {
-                let State::Waits(call) = state else {
-                    return Some(Job { order, state });
+            .filter_map(|mut job| {
+                let State::Waits(call) = job.state else {
+                    return Some(job);
                 };
                 let answer = answers.next().expect("each call is answered");
-                let stream = streams.get_mut(&order.stream).expect("its frame was begun");
-                match answer.and_then(|answer| stream.finish(call, &answer)) {
-                    Ok(Progress::Again(call)) => Some(Job {
-                        order,
-                        state: State::Waits(call),
-                    }),
-                    Ok(Progress::Done(latents)) => Some(Job {
-                        order,
-                        state: State::Denoised(latents),
-                    }),
+                let stream = streams
+                    .get_mut(&job.order.stream)
+                    .expect("its frame was begun");
+                let progress = answer.and_then(|(answer, way)| {
+                    job.fell_back |= way == Way::FellBack;
+                    stream.finish(call, &answer)
+                });
+                job.state = match progress {
+                    Ok(Progress::Again(call)) => State::Waits(call),
+                    Ok(Progress::Done(latents)) => State::Denoised(latents),
                     Err(error) => {
-                        reply(&order.answer, Err(error));
-                        None
+                        reply(&job.order.answer, Err(error));
+                        return None;
                     }
-                }
+                };
+                Some(job)
             })
             .collect();
         true
@@ -191,25 +225,30 @@ impl Floor {
 
     fn decode(&mut self, jobs: Vec<Job>) -> Vec<Job> {
         let mut decoded = Vec::with_capacity(jobs.len());
-        for Job { order, state } in jobs {
-            let State::Denoised(latents) = state else {
-                decoded.push(Job { order, state });
+        for mut job in jobs {
+            let State::Denoised(latents) = &job.state else {
+                decoded.push(job);
                 continue;
             };
             let stream = self
                 .streams
-                .get_mut(&order.stream)
+                .get_mut(&job.order.stream)
                 .expect("its frame was begun");
-            match stream.decode(&latents) {
-                Ok(picture) => decoded.push(Job {
-                    order,
-                    state: State::Made(picture, false),
-                }),
-                Err(error) => reply(&order.answer, Err(error)),
+            match stream.decode(latents) {
+                Ok(picture) => {
+                    job.state = State::Made(picture, false);
+                    decoded.push(job);
+                }
+                Err(error) => reply(&job.order.answer, Err(error)),
             }
         }
         decoded
     }
+}
+
+fn image(params: &Params) -> Option<&str> {
+    let adapter = params.ip_adapter.as_ref()?;
+    adapter.image.as_deref()
 }
 
 fn delay(stream: &Stream<Rc<Models>>) -> usize {

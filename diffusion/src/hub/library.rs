@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use crate::Error;
 use crate::device::Placement;
 use crate::folder::Folder;
+use crate::ip_adapter::Picture;
 use crate::params::Params;
+use crate::still::{self, Still};
 use crate::stream::{Models, Parts, Reports};
 
 /// Where models are, and where they compute.
@@ -36,11 +38,32 @@ impl Library {
         &self.directory
     }
 
-    /// Loads everything that `params` name. Takes as long as the disk does.
+    /// The picture that an IP-Adapter is to show; nothing if it is the camera's.
+    ///
+    /// # Errors
+    /// As [`Still::read`].
+    pub fn picture(&self, params: &Params) -> Result<Option<Picture>, Error> {
+        let adapter = params.ip_adapter.as_ref();
+        let Some(image) = adapter.and_then(|adapter| adapter.image.as_deref()) else {
+            return Ok(None);
+        };
+        if !still::is_address(image) {
+            let _ = self.below("ip_adapter.image", image)?;
+        }
+        let Still { width, height, rgb } = Still::read(&self.directory, image)?;
+        Ok(Some(Picture { width, height, rgb }))
+    }
+
+    /// Loads everything that `params` name. Takes as long as the disk does; `told` hears what is begun and how much
+    /// of all bytes is done by then, 0..=1.
     ///
     /// # Errors
     /// What is missing, broken or not supported, in one line that names the file.
-    pub fn load(&self, params: &Params) -> Result<(Models, Reports), Error> {
+    pub fn load(
+        &self,
+        params: &Params,
+        told: &mut dyn FnMut(&str, f64),
+    ) -> Result<(Models, Reports), Error> {
         let folder = self.folder("model_id", &params.model_id)?;
         let vae = params
             .vae_id
@@ -68,7 +91,7 @@ impl Library {
             loras: &files,
             ip_adapter: ip_adapter.as_deref(),
         };
-        Models::load(&folder, parts, self.placement)
+        Models::load_telling(&folder, parts, self.placement, told)
     }
 
     fn folder(&self, key: &str, id: &str) -> Result<Folder, Error> {

@@ -6,20 +6,26 @@
 mod denoise;
 mod engine;
 mod floor;
+mod joined;
 mod key;
 mod library;
+mod recorded;
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
+pub use engine::Loading;
 use engine::{Engine, Request};
 use key::Key;
 pub use library::Library;
 
 use crate::Error;
 use crate::params::Params;
+
+/// How often it is looked how far loading is.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The engines of a process, by what they have loaded.
 #[derive(Debug)]
@@ -49,6 +55,8 @@ pub struct Styled {
     pub worked: Duration,
     /// How many channels were in the same call.
     pub together: usize,
+    /// The UNet should have been called from a recording, and was not; the log says why.
+    pub fell_back: bool,
 }
 
 /// A stream in an engine. Dropping it ends the stream.
@@ -126,6 +134,32 @@ impl Opening {
             Ok(opened) => Some(self.session(opened)),
             Err(TryRecvError::Empty) => None,
             Err(TryRecvError::Disconnected) => Some(Err(self.engine.gone())),
+        }
+    }
+
+    /// How far the model is loaded.
+    #[must_use]
+    pub fn loading(&self) -> Loading {
+        self.engine.loading()
+    }
+
+    /// Waits for the model, and tells how far it is whenever that has changed.
+    ///
+    /// # Errors
+    /// Why there is no session.
+    pub fn wait_telling(self, mut told: impl FnMut(&Loading)) -> Result<Session, Error> {
+        let mut last = None;
+        loop {
+            match self.answer.recv_timeout(LOOK) {
+                Ok(opened) => return self.session(opened),
+                Err(RecvTimeoutError::Disconnected) => return Err(self.engine.gone()),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            let now = self.loading();
+            if last.as_ref() != Some(&now) {
+                told(&now);
+                last = Some(now);
+            }
         }
     }
 

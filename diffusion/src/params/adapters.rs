@@ -25,7 +25,8 @@ pub struct ControlNet {
 pub struct IpAdapter {
     /// Its folder below the directory of models.
     pub model_id: String,
-    /// A picture file below the directory of models. Without it the camera's own picture is used.
+    /// What it shows, as [`crate::still::Still::read`] takes it: a file below the directory of models, or the picture
+    /// itself. Without it the camera's own picture is used.
     #[serde(default)]
     pub image: Option<String>,
     /// Strength; 0 leaves it out.

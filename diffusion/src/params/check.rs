@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::problem::{Found, Pointer};
 use super::table::{Effect, Field, Form, Kind, PARTS, WEIGHT};
 use crate::processors::Spec;
+use crate::still;
 
 /// Characters of a found value that are repeated in a message.
 const SHOWN: usize = 40;
@@ -27,6 +28,12 @@ pub(super) fn check(kind: &Kind, value: &mut Value, at: &Pointer<'_>, found: &mu
         }
         (Kind::Text(max), Value::String(text)) if text.chars().count() <= *max => {}
         (Kind::Path, Value::String(text)) if is_path(text) => {}
+        (Kind::Picture, Value::String(text)) if still::is_address(text) => {
+            if let Some(fault) = still::fault(text) {
+                found.add(at, fault);
+            }
+        }
+        (Kind::Picture, _) => self::check(&Kind::Path, value, at, found),
         (Kind::Choice(words, aliases), Value::String(text))
             if words.iter().chain(*aliases).any(|word| word == text) => {}
         (Kind::List(min, max, kind), Value::Array(items))

@@ -25,11 +25,11 @@ use crate::processors::Spec;
 pub use adapters::{ControlNet, IpAdapter, Transition};
 pub use blend::Blend;
 pub use family::Family;
-pub use files::missing;
+pub use files::{broken, missing};
 pub use patch::Plan;
 pub use problem::{Problem, Problems};
 pub use schema::{markdown, schema};
-pub use values::{Acceleration, CfgType, Interpolation};
+pub use values::{Acceleration, CfgType, Fit, Interpolation};
 
 /// All parameters of a stream. [`Default`] is what a channel begins with.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -74,6 +74,8 @@ pub struct Params {
     pub width: u32,
     /// Height of the model's picture in pixels, a multiple of 64.
     pub height: u32,
+    /// What becomes of frames of another shape.
+    pub fit: Fit,
     /// LoRA files below the directory of models, and the scale of each.
     pub lora_dict: BTreeMap<String, f64>,
     /// Which fast paths may be taken.
@@ -118,6 +120,7 @@ impl Default for Params {
             use_denoising_batch: true,
             width: 512,
             height: 512,
+            fit: Fit::Stretch,
             lora_dict: BTreeMap::new(),
             acceleration: Acceleration::Auto,
             controlnets: Vec::new(),

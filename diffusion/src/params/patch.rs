@@ -24,6 +24,13 @@ impl Plan {
         self.hot.is_empty() && self.reload.is_empty()
     }
 
+    /// True if other files are named than before.
+    #[must_use]
+    pub fn names_files(&self) -> bool {
+        let picture = |field: &String| field.starts_with("ip_adapter");
+        !self.reload.is_empty() || self.hot.iter().any(picture)
+    }
+
     fn add(&mut self, field: &Field, old: &Value, new: &Value) {
         let mut tell = |effect, name| match effect {
             Effect::Hot => self.hot.push(name),

@@ -7,9 +7,13 @@ use serde_json::{Map, Value, json};
 use super::check;
 use super::table::{ALL, Effect, Field, Form, Kind, PARTS, WEIGHT};
 use crate::processors::Spec;
+use crate::still;
 
 /// Regular expression (ECMA-262) of a path.
 const PATH: &str = r"^[^./\\:\u0000-\u001f\u007f-\u009f][^/\\:\u0000-\u001f\u007f-\u009f]*(/[^./\\:\u0000-\u001f\u007f-\u009f][^/\\:\u0000-\u001f\u007f-\u009f]*)*$";
+
+/// Regular expression of a picture as a `data:` URL.
+const PICTURE: &str = "^data:image/(png|jpeg);base64,[A-Za-z0-9+/]+={0,2}$";
 
 /// All parameters as a JSON Schema, draft 2020-12. What loads the model anew when it changes has `x-reload: true`;
 /// in a patch, null stands for the default.
@@ -72,6 +76,10 @@ fn of(kind: &Kind) -> Value {
         Kind::Number(min, max) => json!({ "type": "number", "minimum": min, "maximum": max }),
         Kind::Text(max) => json!({ "type": "string", "maxLength": max }),
         Kind::Path => json!({ "type": "string", "maxLength": check::PATH, "pattern": PATH }),
+        Kind::Picture => json!({ "anyOf": [
+            of(&Kind::Path),
+            { "type": "string", "maxLength": still::LONGEST, "pattern": PICTURE },
+        ] }),
         Kind::Choice(words, aliases) => {
             let all: Vec<_> = words.iter().chain(*aliases).collect();
             json!({ "enum": all })

@@ -7,7 +7,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{ControlNet, IpAdapter, Params, Transition};
-use Kind::{Blend, Choice, Flag, Integer, List, Map, Number, Object, Optional, Path, Steps, Text};
+use crate::still;
+use Kind::{
+    Blend, Choice, Flag, Integer, List, Map, Number, Object, Optional, Path, Picture, Steps, Text,
+};
 
 /// Largest seed: what libtorch's generator takes.
 const SEED: u64 = i64::MAX.unsigned_abs();
@@ -56,6 +59,8 @@ pub(super) enum Kind {
     Text(usize),
     /// A path below the directory of models.
     Path,
+    /// Such a path, or a picture as a `data:` URL.
+    Picture,
     /// One of these words; those of the second list are read too, but not written.
     Choice(&'static [&'static str], &'static [&'static str]),
     /// This or null.
@@ -200,6 +205,11 @@ static FIELDS: &[Field] = &[
         Steps(384, 1024, 64),
         "Height of the model's picture in pixels.",
     ),
+    hot(
+        "fit",
+        Choice(&["stretch", "crop"], &[]),
+        "What becomes of frames of another shape: `stretch` squeezes all of it, `crop` takes the middle and blackens the rest.",
+    ),
     reload(
         "lora_dict",
         Map(8, &Number(-10.0, 10.0)),
@@ -276,10 +286,10 @@ static IP_ADAPTER: Form = Form {
     fill: fill::<IpAdapter>,
     fields: &[
         required(reload("model_id", Path, "Its folder below `models.dir`.")),
-        reload(
+        hot(
             "image",
-            Optional(&Path),
-            "A picture file below `models.dir`; null is the camera's own picture.",
+            Optional(&Picture),
+            "What it shows: a PNG or JPEG file below `models.dir`, or the picture itself; null is the camera's picture.",
         ),
         hot("scale", Number(0.0, 2.0), "Strength; 0 leaves it out."),
     ],
@@ -321,6 +331,11 @@ impl Kind {
             Self::Number(min, max) => format!("a number from {min} to {max}"),
             Self::Text(max) => format!("a text of at most {max} characters"),
             Self::Path => "a path without . and .. inside the directory of models".to_owned(),
+            Self::Picture => format!(
+                "{}, or a picture as {}...",
+                Self::Path.expected(),
+                still::PREFIXES.join("... or ")
+            ),
             Self::Choice(words, _) => format!("one of {}", words.join(", ")),
             Self::Optional(kind) => format!("null or {}", kind.expected()),
             Self::List(0, max, _) => format!("a list of at most {max}"),

@@ -27,6 +27,17 @@ pub enum Interpolation {
     Slerp,
 }
 
+/// What becomes of a frame whose shape is not the model's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fit {
+    /// All of it is squeezed to the model's shape, and stretched back.
+    #[default]
+    Stretch,
+    /// Its middle, in the model's shape, is transformed; what is beside it becomes black.
+    Crop,
+}
+
 /// Which fast paths may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -14,11 +14,11 @@ use reverie_transcoder::stage::{Applied, Stage, StageError, StageFactory, StyleP
 
 use crate::Error;
 use crate::board::Board;
-use crate::hub::{Hub, Opening, Session};
+use crate::hub::{self, Hub, Opening, Session};
 use crate::params::{Blend, Params};
 use crate::processors::Textures;
 use delayed::Delayed;
-pub use picture::{Fit, Pictures};
+pub use picture::Pictures;
 use styling::Styling;
 
 /// What the stage of any channel is made with.
@@ -26,8 +26,6 @@ use styling::Styling;
 pub struct Settings {
     /// The engines.
     pub hub: Arc<Hub>,
-    /// What becomes of frames that have not the model's shape.
-    pub fit: Fit,
 }
 
 /// Frames in the style of a prompt.
@@ -47,6 +45,8 @@ pub struct StreamDiffusion {
 struct Loading {
     opening: Opening,
     params: Params,
+    /// Those that ask for it.
+    fields: Vec<String>,
 }
 
 impl StreamDiffusion {
@@ -61,14 +61,15 @@ impl StreamDiffusion {
 
     fn load(settings: Settings, params: Params, board: Board) -> Result<Self, Error> {
         let params = params.settled();
-        board.loading(&[], &params.model_id, 0.0);
+        board.loading(&[], "", 0.0);
         let session = if params.skip_diffusion {
             None
         } else {
-            Some(settings.hub.open(&params).wait()?)
+            let tell = |loading: &hub::Loading| board.loading(&[], &loading.part, loading.done);
+            Some(settings.hub.open(&params).wait_telling(tell)?)
         };
         let stage = Self {
-            styling: Styling::new(&params, settings.fit, textures(&settings))?,
+            styling: Styling::new(&params, textures(&settings))?,
             delayed: Delayed::default(),
             loading: None,
             session,
@@ -92,11 +93,10 @@ impl StreamDiffusion {
 
     /// Takes up a model that has been loaded, or gives it up and says why.
     fn take_up(&mut self) {
-        let Some(opened) = self
-            .loading
-            .as_ref()
-            .and_then(|loading| loading.opening.poll())
-        else {
+        let Some(loading) = &self.loading else { return };
+        let Some(opened) = loading.opening.poll() else {
+            let hub::Loading { part, done } = loading.opening.loading();
+            self.board.loading(&loading.fields, &part, done);
             return;
         };
         let params = self.loading.take().expect("it was just looked at").params;
@@ -182,10 +182,14 @@ impl StreamDiffusion {
                 loading.params = wanted.settled();
             }
             _ => {
-                self.board.loading(fields, &wanted.model_id, 0.0);
                 let opening = self.settings.hub.open(&wanted);
+                self.board.loading(fields, "", 0.0);
                 let params = wanted.settled();
-                self.loading = Some(Loading { opening, params });
+                self.loading = Some(Loading {
+                    opening,
+                    params,
+                    fields: fields.to_vec(),
+                });
             }
         }
     }
@@ -194,8 +198,12 @@ impl StreamDiffusion {
         let Picture::I420(source) = &frame.picture else {
             return Err(StageError::Process(NOT_IN_MEMORY.to_owned()));
         };
-        if self.styling.run(source, self.session.as_ref())? {
+        let ran = self.styling.run(source, self.session.as_ref())?;
+        if ran.repeated {
             self.board.skipped();
+        }
+        if ran.fell_back {
+            self.board.unrecorded();
         }
         // The frame is kept for its times, size and colour alone.
         let Some(due) = self.delayed.swap(frame, self.delay()) else {

@@ -6,15 +6,7 @@ use reverie_transcoder::scale::Scaler;
 use reverie_transcoder::size::Size;
 use reverie_transcoder::stage::StageError;
 
-/// What becomes of a frame whose shape is not the model's.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Fit {
-    /// All of it is squeezed to the model's shape, and stretched back.
-    #[default]
-    Stretch,
-    /// Its middle, in the model's shape, is transformed; what is beside it becomes black.
-    Crop,
-}
+use crate::params::Fit;
 
 /// Converts frames of any size; keeps its buffers between frames.
 #[derive(Debug)]
@@ -35,6 +27,12 @@ impl Pictures {
             scaler: Scaler::new(),
             rgb: vec![0; rgb_length(size)],
         }
+    }
+
+    /// True if they are of this size and fit.
+    #[must_use]
+    pub fn are(&self, size: Size, fit: Fit) -> bool {
+        (self.size, self.fit) == (size, fit)
     }
 
     /// The model's size.

@@ -8,7 +8,7 @@ use reverie_transcoder::frame::I420;
 use reverie_transcoder::size::Size;
 use reverie_transcoder::stage::StageError;
 
-use super::picture::{Fit, Pictures};
+use super::picture::Pictures;
 use super::{process_error, size};
 use crate::Error;
 use crate::hub::{self, Session};
@@ -17,7 +17,6 @@ use crate::processors::{Chain, Image, Place, Textures};
 
 /// The steps around the model, with their buffers.
 pub(super) struct Styling {
-    fit: Fit,
     textures: Textures,
     pictures: Pictures,
     before: Chain,
@@ -32,10 +31,19 @@ pub(super) struct Styling {
     size: Size,
 }
 
+/// How the model was run.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ran {
+    /// It was left out, because the picture is like the one before.
+    pub(super) repeated: bool,
+    /// It should have run from a recording and did not.
+    pub(super) fell_back: bool,
+}
+
 impl Styling {
-    pub(super) fn new(params: &Params, fit: Fit, textures: Textures) -> Result<Self, Error> {
+    pub(super) fn new(params: &Params, textures: Textures) -> Result<Self, Error> {
         let mut styling = Self {
-            pictures: Pictures::new(size(params)?, fit),
+            pictures: Pictures::new(size(params)?, params.fit),
             before: Chain::default(),
             after: Chain::default(),
             controls: Vec::new(),
@@ -43,7 +51,6 @@ impl Styling {
             image: Image::default(),
             passing: hub::Pictures::default(),
             size: size(params)?,
-            fit,
             textures,
         };
         styling.set(params)?;
@@ -63,20 +70,19 @@ impl Styling {
                 Chain::new(spec, net.preprocessor.place, &mut self.textures)
             })
             .collect::<Result<_, _>>()?;
-        if size != self.pictures.size() {
-            self.pictures = Pictures::new(size, self.fit);
+        if !self.pictures.are(size, params.fit) {
+            self.pictures = Pictures::new(size, params.fit);
         }
         (self.before, self.after, self.controls) = (before, after, controls);
         Ok(())
     }
 
-    /// Sends a picture through; [`Styling::picture`] is what came out. True if the model was left out because the
-    /// picture is like the one before.
+    /// Sends a picture through; [`Styling::picture`] is what came out.
     pub(super) fn run(
         &mut self,
         source: &I420,
         session: Option<&Session>,
-    ) -> Result<bool, StageError> {
+    ) -> Result<Ran, StageError> {
         let (width, height) = self.sides();
         self.passing.rgb.clear();
         self.passing
@@ -94,12 +100,15 @@ impl Styling {
             }
             self.image.write_rgb8(&mut self.passing.rgb);
         }
-        let mut repeated = false;
+        let mut ran = Ran::default();
         if let Some(session) = session {
             let pictures = mem::take(&mut self.passing);
             let styled = session.frame(pictures).map_err(process_error)?;
             self.passing = styled.pictures;
-            repeated = styled.repeated;
+            ran = Ran {
+                repeated: styled.repeated,
+                fell_back: styled.fell_back,
+            };
         }
         if !self.after.is_empty() {
             self.image.read_rgb8(width, height, &self.passing.rgb);
@@ -107,7 +116,7 @@ impl Styling {
             self.enlarge()?;
         }
         self.keep();
-        Ok(repeated)
+        Ok(ran)
     }
 
     /// What came out of the last run, in size and colour of `like`.

@@ -10,12 +10,14 @@
 
 pub mod batch;
 pub mod blend;
+mod call;
 mod change;
 pub mod filter;
 mod frame;
 pub mod guidance;
 mod models;
 mod picture;
+mod progress;
 pub mod prompt;
 pub mod seed;
 mod shape;
@@ -28,7 +30,8 @@ use std::sync::atomic::AtomicBool;
 
 use tch::Tensor;
 
-pub use frame::{Call, Frame, Input, Output, Progress};
+pub use call::{Call, Input, Progress};
+pub use frame::{Frame, Output};
 pub use models::{Models, Parts, Reports};
 pub use picture::Picture;
 

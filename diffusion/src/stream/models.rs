@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use tch::Tensor;
 
+use super::progress::Progress;
 use super::prompt::{Embeddings, Encoder};
 use crate::Error;
 use crate::controlnet::ControlNet;
@@ -67,6 +68,21 @@ impl Models {
         parts: Parts<'_>,
         placement: Placement,
     ) -> Result<(Self, Reports), Error> {
+        Self::load_telling(folder, parts, placement, &mut |_, _| {})
+    }
+
+    /// As [`Models::load`]; `told` hears of each network when it is begun, and which share of the bytes of all of them
+    /// is loaded by then.
+    ///
+    /// # Errors
+    /// As [`Models::load`].
+    pub fn load_telling(
+        folder: &Folder,
+        parts: Parts<'_>,
+        placement: Placement,
+        told: &mut dyn FnMut(&str, f64),
+    ) -> Result<(Self, Reports), Error> {
+        let mut progress = Progress::new(folder, parts, told);
         let loras = (!parts.loras.is_empty())
             .then(|| Loras::open(folder, parts.loras))
             .transpose()?;
@@ -74,22 +90,27 @@ impl Models {
         let mut weights = Vec::new();
         let schedule = Schedule::load(&folder.sub("scheduler"))?;
         let unet = folder.sub("unet");
+        progress.begin("unet");
         let unet = UNet2DCondition::load(&unet, placement, adapter(Component::Unet))?;
         let unet = noted(&mut weights, unet);
         let own = folder.sub("vae");
+        progress.begin("vae");
         let vae = Vae::load(parts.vae.unwrap_or(&own), placement)?;
         let vae = noted(&mut weights, vae);
+        progress.begin("text_encoder");
         let texts = [Component::TextEncoder, Component::TextEncoder2].map(adapter);
         let (encoder, reports) = Encoder::load(folder, placement, texts)?;
         weights.extend(reports);
         let mut controlnets = Vec::with_capacity(parts.controlnets.len());
         for folder in parts.controlnets {
+            progress.begin("controlnet");
             let net = ControlNet::load(folder, placement)?;
             net.0.fits(unet.config(), folder)?;
             controlnets.push(noted(&mut weights, net));
         }
         let ip_adapter = match parts.ip_adapter {
             Some(path) => {
+                progress.begin("ip_adapter");
                 let (adapter, reports) = IpAdapter::load(path, &unet, placement)?;
                 weights.extend(reports);
                 Some(adapter)

@@ -24,9 +24,14 @@ pub struct Added {
 
 /// The timesteps of a batch as each residual block adds them: (n, channels, 1, 1) for each, inputs first.
 #[derive(Debug)]
-pub struct Time(Vec<Tensor>);
+pub struct Time(pub(super) Vec<Tensor>);
 
 impl Time {
+    /// What the first residual block adds.
+    pub(crate) fn first(&self) -> Option<&Tensor> {
+        self.0.first()
+    }
+
     /// Several along the batch, all of one model.
     #[must_use]
     pub fn cat(parts: &[&Self]) -> Self {

@@ -3,6 +3,7 @@
 mod blocks;
 mod conditioning;
 mod config;
+mod given;
 
 use tch::Tensor;
 
@@ -10,6 +11,7 @@ pub(crate) use blocks::{Descent, DownPath};
 pub use conditioning::{Added, Context, ImageContext, Time};
 pub(crate) use conditioning::{Conditioning, Cursor, Projections};
 pub use config::Config;
+pub use given::Given;
 
 use crate::Error;
 use crate::attention::KeyValueProjection;

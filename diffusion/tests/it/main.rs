@@ -10,6 +10,7 @@ mod golden;
 mod hub;
 mod inspect;
 mod modules;
+mod shown;
 mod stage;
 mod stream;
 mod weights;

@@ -8,7 +8,7 @@ use reverie_diffusion::board::{Board, Note};
 use reverie_diffusion::device::Placement;
 use reverie_diffusion::hub::{Hub, Library};
 use reverie_diffusion::params::{Blend, CfgType, Params};
-use reverie_diffusion::stage::{Fit, Settings, StreamDiffusion};
+use reverie_diffusion::stage::{Settings, StreamDiffusion};
 use reverie_transcoder::color::Color;
 use reverie_transcoder::frame::{Frame, I420, Picture};
 use reverie_transcoder::size::Size;
@@ -38,7 +38,6 @@ fn load(directory: &Path, params: Params, board: &Board) -> Result<Box<dyn Stage
     let library = Library::new(directory, Placement::CPU);
     let settings = Settings {
         hub: Arc::new(Hub::new(library, Duration::ZERO)),
-        fit: Fit::Stretch,
     };
     StreamDiffusion::factory(settings, params, board.clone())()
 }
@@ -277,4 +276,22 @@ fn spoil(path: &Path, key: &str) {
     let at = 8 + header + json[key]["data_offsets"][0].as_u64().unwrap() as usize;
     bytes[at..at + 2].copy_from_slice(&0x7e00_u16.to_le_bytes());
     std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn the_fit_changes_between_two_frames_and_a_crop_leaves_black_beside_the_middle() {
+    let (mut stage, _) = stage(params());
+    let rim = |picture: &I420| {
+        let rows = picture.planes()[0].chunks(320);
+        rows.flat_map(|row| [row[10], row[309]]).max().unwrap()
+    };
+    let (_, whole) = styled(&mut *stage, 0).unwrap();
+    assert!(rim(&whole) > 16);
+    stage.apply(&patch(r#"{"fit": "crop"}"#)).unwrap();
+    let (_, middle) = styled(&mut *stage, 1).unwrap();
+    // The model is as high as it is wide: of 320 columns the 180 in the middle.
+    assert_eq!(rim(&middle), 16);
+    stage.apply(&patch(r#"{"fit": "stretch"}"#)).unwrap();
+    let (_, whole) = styled(&mut *stage, 2).unwrap();
+    assert!(rim(&whole) > 16);
 }

@@ -56,8 +56,15 @@ fn follows(root: &Value, schema: &Value, keyword: &str, wanted: &Value, value: &
         "minItems" => limit(items.map(Vec::len), |got, min| got >= min),
         "maxItems" => limit(items.map(Vec::len), |got, max| got <= max),
         "maxProperties" => limit(entries.map(serde_json::Map::len), |got, max| got <= max),
-        // The only pattern is that of a path.
-        "pattern" => value.as_str().is_none_or(is_path),
+        // There are two patterns: that of a picture, and that of a path.
+        "pattern" => {
+            let picture = wanted
+                .as_str()
+                .is_some_and(|pattern| pattern.starts_with("^data:"));
+            value
+                .as_str()
+                .is_none_or(if picture { is_picture } else { is_path })
+        }
         "prefixItems" => items.is_none_or(|items| {
             let schemas = wanted.as_array().expect("a list");
             items
@@ -114,6 +121,16 @@ fn is_a(kind: &str, value: &Value) -> bool {
         "integer" => value.as_f64().is_some_and(|number| number.fract() == 0.0),
         other => panic!("unknown type {other:?}"),
     }
+}
+
+fn is_picture(text: &str) -> bool {
+    let kinds = ["data:image/png;base64,", "data:image/jpeg;base64,"];
+    let Some(data) = kinds.iter().find_map(|kind| text.strip_prefix(kind)) else {
+        return false;
+    };
+    let bare = data.trim_end_matches('=');
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '+' || c == '/';
+    !bare.is_empty() && data.len() - bare.len() <= 2 && bare.chars().all(plain)
 }
 
 fn is_path(text: &str) -> bool {

@@ -45,6 +45,7 @@ pub fn check(data: &[u8]) {
 pub(super) fn alone(peer: Peer, now: Instant) -> Engine {
     let limits = Limits {
         keyframe_interval: Duration::from_millis(500),
+        styled_rate: 2_500_000,
     };
     let mut engine = Engine::new(limits, now);
     engine.handle(now, Input::Command(Command::Add(Box::new(peer))));

@@ -9,8 +9,10 @@ use reverie_integration_tests::client::{Client, PATIENCE, root};
 use reverie_integration_tests::http::{Answer, send};
 use reverie_integration_tests::server::{Binary, TestServer, binary, config};
 use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
 use tokio::process::Command;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::conformance::{OFFER, is_problem};
 
@@ -480,5 +482,42 @@ async fn a_token_taken_back_ends_its_session_and_opens_nothing_more() -> Result<
     loser.stop().await?;
     winner.stop().await?;
     ensure!(server.terminate().await? == Some(0), "it ends in order");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_taken_back_while_its_offer_is_on_the_way_begins_no_session() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let list = folder.path().join("revoked");
+    std::fs::write(&list, "")?;
+    let mut config = with_key();
+    config.auth.revoked = Some(list.clone());
+    let server = TestServer::start_with(config).await?;
+    let (token, id) = minted_with_id(&["publish", "--channel", "show"]).await?;
+    let mut connection = BufReader::new(TcpStream::connect(server.address()).await?);
+    let head = format!(
+        "POST /whip/show HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\
+         content-type: application/sdp\r\nexpect: 100-continue\r\ncontent-length: {}\r\n\r\n",
+        server.address(),
+        OFFER.len()
+    );
+    connection.write_all(head.as_bytes()).await?;
+    let mut line = String::new();
+    timeout(PATIENCE, connection.read_line(&mut line)).await??;
+    ensure!(
+        line.starts_with("HTTP/1.1 100"),
+        "the token was good: {line}"
+    );
+    std::fs::write(&list, format!("{id}\n"))?;
+    server.reload().await;
+    connection.write_all(OFFER.as_bytes()).await?;
+    let mut rest = String::new();
+    timeout(PATIENCE, connection.read_to_string(&mut rest)).await??;
+    ensure!(
+        rest.contains("HTTP/1.1 401") && rest.contains("revoked"),
+        "{rest}"
+    );
+    server.metric_until("reverie_publishers ", 0.0).await?;
+    server.stop().await;
     Ok(())
 }

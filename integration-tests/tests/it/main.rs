@@ -1,6 +1,8 @@
 //! The running server against real browsers and WebRTC clients.
 
 mod auth;
+#[cfg(feature = "torch")]
+mod broken;
 mod conformance;
 mod corpora;
 #[cfg(feature = "torch")]
@@ -10,6 +12,7 @@ mod http;
 mod https;
 mod interop;
 mod joining;
+mod layers;
 mod lips;
 mod moment;
 mod network;

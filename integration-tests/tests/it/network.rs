@@ -29,7 +29,7 @@ const OFFER: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:
     clippy::print_stdout,
     reason = "a run that failed is repeated with its seed"
 )]
-async fn behind_relay(seed: u64) -> Result<(TestServer, Relay)> {
+pub(crate) async fn behind_relay(seed: u64) -> Result<(TestServer, Relay)> {
     println!("seed {seed}");
     let relay = Relay::bind(seed).await?;
     let mut config = config();
@@ -39,7 +39,7 @@ async fn behind_relay(seed: u64) -> Result<(TestServer, Relay)> {
     Ok((server, relay))
 }
 
-async fn live(server: &TestServer) -> Result<()> {
+pub(crate) async fn live(server: &TestServer) -> Result<()> {
     server
         .channel_until("show", "live", |c| c["live"] == true)
         .await?;

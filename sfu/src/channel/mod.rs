@@ -2,6 +2,7 @@
 
 mod director;
 mod events;
+mod follow;
 mod pipe;
 mod registry;
 mod style;
@@ -18,7 +19,9 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use events::{Entry, Subscription};
 pub(crate) use registry::{Channels, Full, Opener, Shard, Shared};
-pub(crate) use view::{ChannelView, MomentView, ParamsEvent, PipelineStatus, PipelineView};
+pub(crate) use view::{
+    ChannelView, LayersView, MomentView, ParamsEvent, PipelineStatus, PipelineView,
+};
 
 use crate::auth::Holder;
 use crate::engine::Event;
@@ -36,6 +39,8 @@ pub(crate) struct Joined {
     /// What its offer has sections for.
     pub(crate) audio: bool,
     pub(crate) video: bool,
+    /// A viewer of the shared picture, not of the camera alone.
+    pub(crate) output: bool,
 }
 
 /// A session's hold on its channel, from the request until the session has ended: it ends when the last copy is dropped,
@@ -115,6 +120,8 @@ pub(crate) enum Message {
     IsLive(Reply<bool>),
     /// Answered with the H264 `profile-level-id` of what is published, if it is known.
     Profile(Reply<Option<u32>>),
+    /// Answered with the layers of what is published.
+    Layers(Reply<LayersView>),
     Joined(Joined, Claim),
     Submit(MomentRequest, Reply<Result<MomentView, Refused>>),
     Stop(String, Reply<Result<MomentView, Refused>>),

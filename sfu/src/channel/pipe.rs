@@ -14,6 +14,7 @@ use reverie_transcoder::unit::AccessUnit;
 use reverie_transcoder::{decode, encode};
 use tokio::sync::mpsc;
 
+use super::follow::Follow;
 use crate::engine::packet::StyledUnit;
 use crate::metrics::Metrics;
 
@@ -30,6 +31,7 @@ pub(super) struct Pipe {
     board: Board,
     exported: Snapshot,
     keyframe_asked: Option<Instant>,
+    follow: Follow,
 }
 
 impl Pipe {
@@ -63,6 +65,7 @@ impl Pipe {
             board,
             exported: Snapshot::default(),
             keyframe_asked: None,
+            follow: Follow::new(config.min_bitrate_kbps * 1000, config.bitrate_kbps * 1000),
         }
     }
 
@@ -110,6 +113,14 @@ impl Pipe {
         {
             self.keyframe_asked = Some(now);
             self.handle.request_keyframe();
+        }
+    }
+
+    /// Lets the encoder follow what the viewers' connections carry; see [`Follow::decide`].
+    pub(super) fn follow(&mut self, now: Instant, estimates: &mut [u64], viewers: usize) {
+        if let Some(rate) = self.follow.decide(now, estimates, viewers) {
+            tracing::debug!(pipeline = %self.name, rate, "the encoder follows its viewers");
+            self.handle.set_bitrate(rate);
         }
     }
 

@@ -3,6 +3,8 @@
 use reverie_moments as moments;
 use serde::Serialize;
 
+use crate::engine::LayerState;
+
 /// A moment.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct MomentView {
@@ -51,6 +53,68 @@ impl MomentView {
             ended_at: moment.ended_ms,
             reason: moment.reason.as_ref().map(ToString::to_string),
         }
+    }
+}
+
+/// The layers of a simulcast picture in rising order, in the words of the WHEP event `layers`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct LayersView {
+    /// Those that can be watched now.
+    pub active: Vec<LayerView>,
+    /// Those whose publisher has stopped sending them.
+    pub inactive: Vec<LayerView>,
+}
+
+/// One layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct LayerView {
+    /// The publisher's name for it (`a=rid`).
+    pub encoding_id: String,
+    /// In luma samples.
+    pub width: Option<u32>,
+    /// In luma samples.
+    pub height: Option<u32>,
+    /// Bits per second.
+    pub bitrate: u64,
+}
+
+impl LayersView {
+    pub(crate) fn of(layers: &[LayerState]) -> Self {
+        let view = |layer: &LayerState| LayerView {
+            encoding_id: layer.id.to_string(),
+            width: layer.size.map(|(width, _)| width),
+            height: layer.size.map(|(_, height)| height),
+            bitrate: layer.rate,
+        };
+        let (active, inactive): (Vec<_>, Vec<_>) = layers.iter().partition(|l| l.active);
+        Self {
+            active: active.into_iter().map(view).collect(),
+            inactive: inactive.into_iter().map(view).collect(),
+        }
+    }
+
+    /// True if there is a layer of that name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.all().any(|l| l.encoding_id == name)
+    }
+
+    /// All names, for people.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<_> = self.all().map(|l| l.encoding_id.as_str()).collect();
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(", ")
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &LayerView> {
+        self.active.iter().chain(&self.inactive)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.active.is_empty() && self.inactive.is_empty()
     }
 }
 
@@ -111,6 +175,9 @@ pub(crate) struct ChannelView {
     pub video: bool,
     /// What is wrong with what it sends, though it is shown: `b_frames`.
     pub warnings: Vec<&'static str>,
+    /// Layers of the picture; left out without simulcast.
+    #[serde(skip_serializing_if = "LayersView::is_empty")]
+    pub layers: LayersView,
     /// Number of the newest event.
     pub event: u64,
     /// Its pipeline.

@@ -106,6 +106,8 @@ pub(crate) struct TrackClock {
     /// A known pair (32-bit RTP timestamp, capture instant): from a sender report, or the first
     /// packet's arrival until there is one.
     capture: Option<(u32, Instant)>,
+    /// That pair is a sender report's.
+    reported: bool,
     /// How many ticks timestamps lie ahead of arrivals, and when that was looked at last.
     ahead: Option<(i64, Duration)>,
 }
@@ -116,6 +118,7 @@ impl TrackClock {
             rate,
             origin: None,
             capture: None,
+            reported: false,
             ahead: None,
         }
     }
@@ -152,17 +155,39 @@ impl TrackClock {
         since_epoch: Duration,
         elapsed: Duration,
     ) -> Option<u64> {
-        let (first, placed) = *self.origin.get_or_insert_with(|| {
-            let placed = ticks(since_epoch, self.rate);
-            self.ahead = Some((distance(ticks(elapsed, self.rate), placed), elapsed));
-            (rtp, placed)
-        });
+        if self.origin.is_none() {
+            self.place(rtp, ticks(since_epoch, self.rate), elapsed);
+        }
+        let (first, placed) = self.origin?;
         placed.checked_add_signed(distance(first, rtp))
+    }
+
+    /// Places a timestamp that arrived `elapsed` after the epoch at `pts`, and all others by their distance to it.
+    pub(crate) fn place(&mut self, rtp: u64, pts: u64, elapsed: Duration) {
+        self.ahead = Some((distance(ticks(elapsed, self.rate), pts), elapsed));
+        self.origin = Some((rtp, pts));
+    }
+
+    /// True once a timestamp has its place.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.origin.is_some()
     }
 
     /// A sender report said that `rtp` was captured at `local`.
     pub(crate) fn report(&mut self, rtp: u32, local: Instant) {
         self.capture = Some((rtp, local));
+        self.reported = true;
+    }
+
+    /// Takes `rtp` to have been captured at `local`, until a sender report says otherwise.
+    pub(crate) fn guess(&mut self, rtp: u32, local: Instant) {
+        self.capture = Some((rtp, local));
+        self.reported = false;
+    }
+
+    /// Capture instant of `rtp` as sender reports have it; `None` before the first one.
+    pub(crate) fn reported(&self, rtp: u32) -> Option<Instant> {
+        self.known(rtp).filter(|_| self.reported)
     }
 
     /// Moves what is known of capture times.

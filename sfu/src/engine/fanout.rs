@@ -8,13 +8,52 @@ use reverie_transcoder::pipeline;
 use reverie_transcoder::time::Pts;
 use str0m::media::Mid;
 
+use super::choice::Wish;
 use super::deadline::Timer;
-use super::ids::{PeerId, StreamId};
+use super::ids::{LayerId, PeerId, StreamId};
+use super::ingest::MAX_LAYERS;
+use super::layers::Layer;
 use super::packet::{Kind, Packet, StyledUnit, Track};
-use super::peer::{Peer, Role};
+use super::peer::Role;
 use super::stream::{Join, Show, Stream, Styled};
 use super::viewer::Playing;
 use super::{Bus, CloseReason, Engine, Event, Output, Urgency};
+
+/// A keyframe that has just become complete.
+#[derive(Debug, Clone, Copy)]
+struct Ready {
+    ready: LayerId,
+    /// Of its generation.
+    first: bool,
+}
+
+/// What was held back of one layer while the camera was cut.
+struct Held {
+    layer: LayerId,
+    packets: Vec<Arc<Packet>>,
+    group: Vec<Arc<Packet>>,
+    /// Nothing is missing between what was sent and what is held.
+    whole: bool,
+}
+
+impl Held {
+    fn of(layer: &Layer, at: u64) -> Self {
+        let group: Vec<_> = layer.cache.packets().cloned().collect();
+        // A keyframe since then dropped what came between: then it starts everybody again.
+        let same = layer.cache.generation() == layer.cut_in;
+        let packets = group.iter().filter(|p| p.pts >= at).cloned().collect();
+        Self {
+            layer: layer.id,
+            packets,
+            whole: same && group.first().is_some_and(|oldest| oldest.pts < at),
+            group,
+        }
+    }
+
+    fn restarts(&self) -> bool {
+        !self.whole && !self.group.is_empty()
+    }
+}
 
 /// A new publisher's time line begins this long after the newest packet of the one before.
 const FRAME: Duration = Duration::from_millis(20);
@@ -41,14 +80,12 @@ impl Engine {
             Bus::Camera(id, urgency) => self.camera(id, urgency),
             Bus::Orphan(id) => {
                 self.fan_out(id);
-                if let Some(stream) = self.streams.get_mut(&id) {
-                    stream.orphan();
-                }
+                self.orphan(id);
                 self.forget_if_idle(id);
             }
-            Bus::WantKeyframe(id) => {
+            Bus::WantKeyframe(id, layer) => {
                 if self.streams.get(&id).is_some_and(|s| s.publisher.is_some()) {
-                    self.want_keyframe(id);
+                    self.want_keyframe(id, layer);
                 }
             }
         }
@@ -67,7 +104,7 @@ impl Engine {
         if stream.replay_at.is_some_and(|at| at <= now) {
             let (was, local) = (stream.show(), stream.publisher.is_some());
             if stream.replay() {
-                self.start_on_camera(id, was == Show::Returning, false);
+                self.start_on_camera(id, was == Show::Returning, None);
                 // What is shown is the word of the publisher's shard alone.
                 if was == Show::Returning && local {
                     self.event(id, Event::ShowsCamera);
@@ -94,13 +131,16 @@ impl Engine {
         };
         let before = stream.publisher;
         if before.is_some() {
-            stream.orphan();
+            self.orphan(id);
             self.outputs.push_back(Output::Bus(Bus::Orphan(id)));
         }
+        let Some(stream) = self.streams.get_mut(&id) else {
+            return;
+        };
         stream.publisher = Some(peer);
         let newest = stream.newest;
         // The first keyframe of a publisher is never left to chance.
-        stream.requests.want();
+        stream.layers.want(None);
         if let Some(peer) = self.peers.get_mut(&peer) {
             peer.continue_after(newest + FRAME);
         }
@@ -117,12 +157,10 @@ impl Engine {
             return;
         };
         stream.viewers.retain(|v| *v != peer);
+        stream.switching.retain(|(v, _)| *v != peer);
         if stream.publisher == Some(peer) {
             self.fan_out(id);
-            let Some(stream) = self.streams.get_mut(&id) else {
-                return;
-            };
-            stream.orphan();
+            self.orphan(id);
             self.outputs.push_back(Output::Bus(Bus::Orphan(id)));
         }
         self.forget_if_idle(id);
@@ -138,7 +176,10 @@ impl Engine {
         self.counts.keyframes_wanted += 1;
         match viewer.playing() {
             Playing::Styled => self.event(id, Event::WantStyledKeyframe),
-            Playing::Source => self.want_keyframe(id),
+            Playing::Source => {
+                let layer = viewer.layer();
+                self.want_keyframe(id, Some(layer));
+            }
             Playing::Nothing => self.join(id, peer),
         }
     }
@@ -169,54 +210,49 @@ impl Engine {
             return;
         };
         let local = stream.publisher.is_some();
+        let before = stream.show();
         if let Some(at) = stream.back(now, urgency == Urgency::Now) {
-            let held: Vec<_> = stream
-                .source
-                .packets()
-                .filter(|p| p.pts >= at)
-                .cloned()
-                .collect();
-            // A keyframe since then dropped what came between: then it starts everybody again.
-            let same = stream.source.generation() == stream.cut_in;
-            let oldest = stream.source.packets().next().map(|p| p.pts);
-            let whole = same && oldest.is_some_and(|oldest| oldest < at);
-            let group = oldest.is_some();
-            if group && !whole {
-                self.start_on_camera(id, true, false);
-            } else {
-                self.resume(id, &held, whole);
-            }
+            let held = stream.layers.iter().map(|l| Held::of(l, at)).collect();
+            self.resume(id, held);
             if local {
                 self.event(id, Event::ShowsCamera);
             }
         } else if stream.show() == Show::Source && local {
             self.event(id, Event::ShowsCamera);
+        } else if before != stream.show() {
+            self.want_chosen(id);
         }
         self.after_stream(id);
     }
 
     /// Continues the camera where it was cut; without the packets in between, a keyframe must start it again.
-    fn resume(&mut self, id: StreamId, held: &[Arc<Packet>], whole: bool) {
+    fn resume(&mut self, id: StreamId, held: Vec<Held>) {
         for viewer in self.viewers_of(id) {
             self.with_peer(viewer, |peer, now, out| {
                 peer.send(now, out, |viewer, rtc, drain| {
                     if viewer.track() == Track::Source {
                         return;
                     }
-                    if !whole {
-                        viewer.stop();
-                    }
-                    for packet in held {
-                        viewer.picture(rtc, packet, drain);
+                    let layer = viewer.layer();
+                    match held.iter().find(|h| h.layer == layer) {
+                        Some(held) if held.restarts() => {
+                            viewer.start_source(rtc, now, held.group.iter(), drain);
+                        }
+                        Some(held) if held.whole => {
+                            for packet in &held.packets {
+                                viewer.picture(rtc, packet, drain);
+                            }
+                        }
+                        _ => viewer.stop(),
                     }
                 });
             });
         }
-        if whole {
-            // Those who joined while the camera was cut.
-            self.start_on_camera(id, false, false);
-        } else {
-            self.want_keyframe(id);
+        // Those who joined while the camera was cut, and those whose layer is not there any more.
+        self.start_on_camera(id, false, None);
+        if held.iter().all(|h| h.group.is_empty()) {
+            self.want_keyframe(id, None);
+            self.want_chosen(id);
         }
     }
 
@@ -234,9 +270,10 @@ impl Engine {
         let captured = stream.captured_at(unit.pts.0, now);
         stream.skew.styled(now, captured);
         let rotation = stream.rotation;
-        for id in self.viewers_of(id) {
-            let mut sent = false;
-            self.with_peer(id, |peer, now, out| {
+        let wish = Wish::for_rate(self.limits.styled_rate);
+        for viewer in self.viewers_of(id) {
+            let (mut sent, mut news) = (false, None);
+            self.with_peer(viewer, |peer, now, out| {
                 peer.send(now, out, |viewer, rtc, drain| {
                     if viewer.track() == Track::Source {
                         return;
@@ -250,8 +287,15 @@ impl Engine {
                         viewer.styled(rtc, unit, captured, drain);
                     }
                     sent = viewer.playing() == Playing::Styled;
+                    news = viewer.news(now).filter(|_| sent);
                 });
+                if sent && meaning == Styled::Switch {
+                    peer.wish(now, wish, out);
+                }
             });
+            if let Some(estimate) = news {
+                self.event(id, Event::Estimate(viewer, estimate));
+            }
             if sent {
                 self.counts.sent[1] += unit.payloads.len() as u64;
                 self.counts.sent_bytes[1] += unit.len() as u64;
@@ -262,15 +306,17 @@ impl Engine {
         }
     }
 
-    pub(super) fn want_keyframe(&mut self, id: StreamId) {
+    /// Asks for a keyframe of a layer, or of the best one.
+    pub(super) fn want_keyframe(&mut self, id: StreamId, layer: Option<LayerId>) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
         if stream.publisher.is_some() {
-            stream.requests.want();
+            stream.layers.want(layer);
             self.after_stream(id);
         } else {
-            self.outputs.push_back(Output::Bus(Bus::WantKeyframe(id)));
+            self.outputs
+                .push_back(Output::Bus(Bus::WantKeyframe(id, layer)));
         }
     }
 
@@ -295,10 +341,12 @@ impl Engine {
             if stream.keep(&pending[i]) {
                 self.forward(id, &pending[from..=i]);
                 from = i + 1;
-                self.keyframe_ready(id);
+                self.keyframe_ready(id, pending[i].layer);
             }
         }
         self.forward(id, &pending[from..]);
+        self.review(id);
+        self.switch_waiting(id);
         if local {
             self.outputs
                 .push_back(Output::Bus(Bus::Packets(id, pending)));
@@ -353,46 +401,82 @@ impl Engine {
         }
     }
 
-    /// A keyframe of the camera is complete: those who wait for one start with it.
-    fn keyframe_ready(&mut self, id: StreamId) {
+    /// A keyframe of a layer is complete: those who wait for it start with it.
+    fn keyframe_ready(&mut self, id: StreamId, ready: LayerId) {
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        let returning = stream.returns();
-        let generation = stream.source.packets().next().map(|p| p.generation);
-        let first = !stream.live || stream.started != generation;
-        let live = stream.live;
-        stream.started = generation;
+        let returning = stream.returns(ready);
+        stream.feed_best(ready);
+        let (live, publisher) = (stream.live, stream.publisher);
         stream.live = true;
-        let publisher = stream.publisher;
+        let Some(layer) = stream.layers.get_mut(ready) else {
+            return;
+        };
+        let generation = layer.cache.generation();
+        let first = !live || layer.started != Some(generation);
+        layer.started = Some(generation);
         if let (false, Some(publisher)) = (live, publisher) {
             self.event(id, Event::Live(publisher));
         }
-        self.start_on_camera(id, returning, first);
+        let anew = Ready { ready, first };
+        self.start_on_camera(id, returning, Some(anew));
         if returning && publisher.is_some() {
             self.event(id, Event::ShowsCamera);
         }
     }
 
-    /// Starts viewers that are shown the camera and play nothing on the cached group; with `returns` all those of
-    /// the output, with `anew` everybody who is shown the camera.
-    fn start_on_camera(&mut self, id: StreamId, returns: bool, anew: bool) {
+    /// Starts viewers that are shown the camera and play nothing on the cached group of their layer; with `returns`
+    /// all those of the output. If a keyframe has just become complete, only viewers of its layer, and with the first
+    /// of a generation everybody who is shown it.
+    fn start_on_camera(&mut self, id: StreamId, returns: bool, ready: Option<Ready>) {
         let Some(stream) = self.streams.get(&id) else {
             return;
         };
         let output = stream.show() == Show::Source;
-        let group: Vec<_> = stream.source.packets().cloned().collect();
+        let mut groups: Vec<(LayerId, Vec<_>)> = Vec::new();
         for viewer in self.viewers_of(id) {
+            let Some(layer) = self.layer_for(id, viewer) else {
+                continue;
+            };
+            let awaited = ready.is_none_or(|r| r.ready == layer);
+            if !awaited && !returns {
+                continue;
+            }
+            if groups.iter().all(|(known, _)| *known != layer) {
+                groups.push((layer, self.group(id, layer)));
+            }
+            let Some((_, group)) = groups.iter().find(|(known, _)| *known == layer) else {
+                continue;
+            };
+            let anew = awaited && ready.is_some_and(|r| r.first);
+            let elsewhere = self.plays_another(id, viewer, layer);
             self.with_peer(viewer, |peer, now, out| {
                 peer.send(now, out, |viewer, rtc, drain| {
                     let source = viewer.track() == Track::Source;
-                    let due = anew || viewer.playing() == Playing::Nothing || (returns && !source);
+                    let idle = viewer.playing() == Playing::Nothing && awaited;
+                    let due = (anew && !elsewhere) || idle || (returns && !source);
                     if due && (output || source) {
                         viewer.start_source(rtc, now, group.iter(), drain);
                     }
                 });
+                if returns {
+                    peer.wish(now, Wish::default(), out);
+                }
             });
         }
+    }
+
+    /// The cached group of a layer, or of the best one if there is none.
+    pub(super) fn group(&self, id: StreamId, layer: LayerId) -> Vec<Arc<Packet>> {
+        let Some(stream) = self.streams.get(&id) else {
+            return Vec::new();
+        };
+        let own = stream.layers.get(layer);
+        let own = own.filter(|l| l.span().is_some());
+        own.or_else(|| stream.layers.best())
+            .map(|l| l.cache.packets().cloned().collect())
+            .unwrap_or_default()
     }
 
     pub(super) fn joined(&mut self, id: StreamId, peer: PeerId) {
@@ -404,30 +488,28 @@ impl Engine {
     }
 
     /// Gives a viewer that plays nothing what it needs, or asks for it.
-    fn join(&mut self, id: StreamId, peer: PeerId) {
+    pub(super) fn join(&mut self, id: StreamId, peer: PeerId) {
         let now = self.now;
         let Some(Role::Viewer(viewer)) = self.peers.get(&peer).map(|p| &p.role) else {
             return;
         };
         let track = viewer.track();
+        let layer = self.layer_for(id, peer);
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        let join = stream.join(now, track);
-        self.satisfy(id, peer, join);
+        let join = stream.join(now, track, layer);
+        self.satisfy(id, peer, layer, join);
         self.after_stream(id);
     }
 
-    fn satisfy(&mut self, id: StreamId, peer: PeerId, join: Join) {
+    fn satisfy(&mut self, id: StreamId, peer: PeerId, layer: Option<LayerId>, join: Join) {
         match join {
             Join::Wait => {}
-            Join::WantSource => self.want_keyframe(id),
+            Join::WantSource => self.want_keyframe(id, layer),
             Join::WantStyled => self.event(id, Event::WantStyledKeyframe),
             Join::Source => {
-                let Some(stream) = self.streams.get(&id) else {
-                    return;
-                };
-                let group: Vec<_> = stream.source.packets().cloned().collect();
+                let group = self.group(id, layer.unwrap_or_default());
                 self.with_peer(peer, |peer, now, out| {
                     peer.send(now, out, |viewer, rtc, drain| {
                         viewer.start_source(rtc, now, group.iter(), drain)
@@ -456,7 +538,7 @@ impl Engine {
         }
     }
 
-    fn viewers_of(&self, id: StreamId) -> Vec<PeerId> {
+    pub(super) fn viewers_of(&self, id: StreamId) -> Vec<PeerId> {
         self.streams
             .get(&id)
             .map(|s| s.viewers.clone())
@@ -469,31 +551,39 @@ impl Engine {
         }
     }
 
-    /// Sends a due keyframe request and asks to be woken for the stream's next deadline.
-    fn after_stream(&mut self, id: StreamId) {
+    /// Sends due keyframe requests and asks to be woken for the stream's next deadline.
+    pub(super) fn after_stream(&mut self, id: StreamId) {
         let now = self.now;
         let Some(stream) = self.streams.get_mut(&id) else {
             return;
         };
-        let asked = stream
-            .publisher
-            .filter(|p| self.peers.get(p).is_some_and(Peer::can_be_asked));
-        if let Some(publisher) = asked
-            && stream.requests.due(now)
-        {
-            self.counts.keyframes_asked += 1;
-            self.with_peer(publisher, |peer, now, out| peer.request_keyframe(now, out));
+        let mut next = stream.replay_at;
+        let publisher = stream.publisher;
+        let mut due = [None; MAX_LAYERS];
+        if let Some(peer) = publisher.and_then(|p| self.peers.get(&p)) {
+            let layers = stream.layers.iter_mut();
+            for (place, layer) in due.iter_mut().zip(layers) {
+                if !peer.can_be_asked(layer.id) {
+                    continue;
+                }
+                *place = layer.requests.due(now).then_some(layer.id);
+                let again = layer.requests.deadline();
+                next = next.into_iter().chain(again).min();
+            }
         }
-        let Some(stream) = self.streams.get_mut(&id) else {
-            return;
-        };
-        let request = asked.and_then(|_| stream.requests.deadline());
-        let Some(at) = [stream.replay_at, request].into_iter().flatten().min() else {
-            return;
-        };
-        if stream.scheduled.is_none_or(|scheduled| at < scheduled) {
+        if let Some(at) = next
+            && stream.scheduled.is_none_or(|scheduled| at < scheduled)
+        {
             stream.scheduled = Some(at);
             self.deadlines.set(at, Timer::Stream(id));
+        }
+        for layer in due.into_iter().flatten() {
+            self.counts.keyframes_asked += 1;
+            if let Some(publisher) = publisher {
+                self.with_peer(publisher, |peer, now, out| {
+                    peer.request_keyframe(now, layer, out)
+                });
+            }
         }
     }
 

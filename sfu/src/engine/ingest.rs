@@ -1,19 +1,23 @@
 //! A publisher's packets on their way onto the channel's time line, and the keyframes asked of it.
 
+mod track;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use reverie_transcoder::h264::{self, PayloadKind};
 use str0m::rtp::{RtpPacket, Ssrc};
 
-use super::bitstream::{Bitstream, Placed};
-use super::clock::{NtpClock, TrackClock, duration, ticks};
+use super::bitstream::Placed;
+use super::clock::{NtpClock, ticks};
+use super::ids::LayerId;
 use super::packet::{Kind, Packet};
+use track::Track;
 
 /// Largest RTP payload that still fits every viewer's path with headers, extensions and SRTP tag.
 const MAX_PAYLOAD: usize = 1_460;
-/// A stream that is silent for this long gives its place to another of the same kind (a simulcast layer that
-/// was switched off, a sender that started again with another SSRC).
+/// A stream that is silent for this long gives its place to another of the same kind and layer (a sender that
+/// started again with another SSRC).
 const SILENT_STREAM: Duration = Duration::from_secs(1);
 /// Clocks move together by at most this much because a packet seems to come from the future; a track that is
 /// further ahead jumped in its own timestamps.
@@ -22,14 +26,19 @@ const AHEAD: Duration = Duration::from_secs(1);
 /// (some senders report a timestamp of zero before they have sent anything).
 const BELIEVED: Duration = Duration::from_secs(10);
 
+/// Layers of one picture that are taken; the media engine knows no more of them either.
+pub(crate) const MAX_LAYERS: usize = 4;
+
 /// The receiving half of a publisher.
 #[derive(Debug)]
 pub(crate) struct Ingest {
     generation: u32,
     epoch: Instant,
     ntp: NtpClock,
-    audio: Option<Track>,
-    video: Option<Track>,
+    /// The sound, and the picture or each of its layers.
+    tracks: Vec<Track>,
+    /// Streams that media of each kind were taken from so far.
+    streams: [u32; 2],
     /// The channel's time before which no packet may be placed.
     pub(crate) floor: Duration,
     /// Packets refused because they cannot be H264 or would not fit a viewer's path.
@@ -49,49 +58,14 @@ pub(crate) struct Taken {
     pub(crate) sets: Option<Arc<Packet>>,
 }
 
-#[derive(Debug)]
-struct Track {
-    /// With simulcast every layer has its own; the first one seen is the one taken.
-    ssrc: Ssrc,
-    clock: TrackClock,
-    bitstream: Bitstream,
-    newest: Option<u64>,
-    heard: Instant,
-    /// Timestamp on the wire of the packet heard last.
-    timestamp: u32,
-    /// Counts the streams this track was taken from.
-    stream: u32,
-}
-
-impl Track {
-    fn new(kind: Kind, ssrc: Ssrc, stream: u32, now: Instant) -> Self {
-        let clock = TrackClock::new(kind.clock_rate());
-        Self {
-            ssrc,
-            clock,
-            bitstream: Bitstream::default(),
-            newest: None,
-            heard: now,
-            timestamp: 0,
-            stream,
-        }
-    }
-
-    /// Where the time line stands: what comes next must not go behind it.
-    fn end(&self, kind: Kind) -> Duration {
-        self.newest
-            .map_or(Duration::ZERO, |pts| duration(pts, kind.clock_rate()))
-    }
-}
-
 impl Ingest {
     pub(crate) fn new(generation: u32, epoch: Instant) -> Self {
         Self {
             generation,
             epoch,
             ntp: NtpClock::default(),
-            audio: None,
-            video: None,
+            tracks: Vec::new(),
+            streams: [0; 2],
             floor: Duration::ZERO,
             refused: 0,
             ignored: 0,
@@ -101,7 +75,13 @@ impl Ingest {
     }
 
     /// Puts a packet onto the time line; `None` if it is not one of ours to forward.
-    pub(crate) fn take(&mut self, now: Instant, kind: Kind, rtp: RtpPacket) -> Option<Taken> {
+    pub(crate) fn take(
+        &mut self,
+        now: Instant,
+        kind: Kind,
+        layer: LayerId,
+        rtp: RtpPacket,
+    ) -> Option<Taken> {
         if rtp.payload.is_empty() {
             return None;
         }
@@ -114,28 +94,32 @@ impl Ingest {
             Kind::Audio => PayloadKind::Other,
             Kind::Video => h264::payload_kind(&rtp.payload),
         };
-        let slot = match kind {
-            Kind::Audio => &mut self.audio,
-            Kind::Video => &mut self.video,
-        };
         let elapsed = now.saturating_duration_since(self.epoch);
         let mut since_epoch = elapsed.max(self.floor);
-        let track = slot.get_or_insert_with(|| Track::new(kind, rtp.header.ssrc, 0, now));
+        let index = self.track(now, kind, layer, rtp.header.ssrc)?;
+        let track = &mut self.tracks[index];
         let another = track.ssrc != rtp.header.ssrc;
         if another && now.saturating_duration_since(track.heard) < SILENT_STREAM {
             self.ignored += 1;
             return None;
         }
         if another || track.clock.has_jumped(rtp.time.numer(), elapsed) {
-            since_epoch = since_epoch.max(track.end(kind));
-            *track = Track::new(kind, rtp.header.ssrc, track.stream + 1, now);
+            since_epoch = since_epoch.max(track.end());
             self.restarts += 1;
+            self.begin(index, rtp.header.ssrc, now);
+        } else if part == PayloadKind::ParameterSets {
+            self.align(index, &rtp, now, elapsed);
         }
-        track.heard = now;
-        track.timestamp = rtp.header.timestamp;
+        if !self.tracks[index].clock.is_placed()
+            && let Some(pts) = self.beside(index, now)
+        {
+            let clock = &mut self.tracks[index].clock;
+            clock.place(rtp.time.numer(), pts, elapsed);
+        }
+        let track = &mut self.tracks[index];
         let pts = track.clock.pts(rtp.time.numer(), since_epoch, elapsed)?;
-        track.newest = track.newest.max(Some(pts));
-        // The publisher's number in the high part, the track's own streams in the low one.
+        track.hear(rtp.header.timestamp, pts, now);
+        // The publisher's number in the high part, the streams of this kind in the low one.
         let generation = (self.generation << 8) | (track.stream & 0xff);
         let placed = match kind {
             Kind::Audio => Placed {
@@ -148,7 +132,7 @@ impl Ingest {
         };
         let (captured, ahead) = track.clock.captured(rtp.header.timestamp, now);
         if ahead > AHEAD {
-            track.clock.report(rtp.header.timestamp, now);
+            track.clock.guess(rtp.header.timestamp, now);
         } else if !ahead.is_zero() {
             self.earlier(ahead);
         }
@@ -156,6 +140,7 @@ impl Ingest {
             Arc::new(Packet {
                 kind,
                 generation,
+                layer,
                 seq,
                 pts,
                 captured,
@@ -185,10 +170,7 @@ impl Ingest {
 
     /// True once, as soon as the picture is known to have B-frames.
     pub(crate) fn take_b_frames(&mut self) -> bool {
-        let has = self
-            .video
-            .as_ref()
-            .is_some_and(|t| t.bitstream.has_b_frames());
+        let has = self.tracks.iter().any(|t| t.bitstream.has_b_frames());
         has && !std::mem::replace(&mut self.b_frames_told, has)
     }
 
@@ -203,15 +185,17 @@ impl Ingest {
         // The wire carries 32 bits.
         #[allow(clippy::cast_possible_truncation)]
         let rtp = rtp as u32;
-        let (track, other) = match (&mut self.audio, &mut self.video) {
-            (Some(audio), video) if audio.ssrc == ssrc => (audio, video.as_mut()),
-            (audio, Some(video)) if video.ssrc == ssrc => (video, audio.as_mut()),
-            _ => return,
+        let Some(index) = self.tracks.iter().position(|t| t.ssrc == ssrc) else {
+            return;
         };
-        let observed = self.ntp.observe(ntp, arrived, track.clock.known(rtp));
-        if let Some(other) = other {
-            other.clock.shift(observed.moved);
+        let known = self.tracks[index].clock.known(rtp);
+        let observed = self.ntp.observe(ntp, arrived, known);
+        for (i, other) in self.tracks.iter_mut().enumerate() {
+            if i != index {
+                other.clock.shift(observed.moved);
+            }
         }
+        let track = &mut self.tracks[index];
         let before = track.clock.clone();
         track.clock.report(rtp, observed.local);
         let newest = track.clock.known(track.timestamp);
@@ -224,29 +208,102 @@ impl Ingest {
         }
     }
 
-    /// A packet arrived before it was captured: the publisher's clock is earlier than was thought, for both tracks.
+    /// A packet arrived before it was captured: the publisher's clock is earlier than was thought, for all tracks.
     fn earlier(&mut self, by: Duration) {
         let by = -i64::try_from(by.as_nanos()).unwrap_or(0);
         self.ntp.shift(by);
-        for track in [&mut self.audio, &mut self.video].into_iter().flatten() {
+        for track in &mut self.tracks {
             track.clock.shift(by);
         }
     }
 
-    /// The video stream that a keyframe can be asked of.
-    pub(crate) fn video_ssrc(&self) -> Option<Ssrc> {
-        self.video.as_ref().map(|t| t.ssrc)
+    /// The video stream that a keyframe of this layer can be asked of.
+    pub(crate) fn video_ssrc(&self, layer: LayerId) -> Option<Ssrc> {
+        self.pictures().find(|t| t.layer == layer).map(|t| t.ssrc)
     }
 
     /// Newest picture's time in ticks, or where the time line is now if there was none.
     pub(crate) fn newest_video(&self, now: Instant) -> u64 {
-        let placed = self.video.as_ref().and_then(|t| t.newest);
+        let placed = self.pictures().filter_map(|t| t.newest).max();
         placed.unwrap_or_else(|| {
             ticks(
                 now.saturating_duration_since(self.epoch),
                 Kind::Video.clock_rate(),
             )
         })
+    }
+
+    fn pictures(&self) -> impl Iterator<Item = &Track> {
+        self.tracks.iter().filter(|t| t.kind == Kind::Video)
+    }
+
+    /// The track that a packet is of; `None` if there is no room for another layer.
+    fn track(&mut self, now: Instant, kind: Kind, layer: LayerId, ssrc: Ssrc) -> Option<usize> {
+        let known = |t: &Track| t.kind == kind && t.layer == layer;
+        if let Some(index) = self.tracks.iter().position(known) {
+            return Some(index);
+        }
+        if kind == Kind::Video && self.pictures().count() == MAX_LAYERS {
+            self.ignored += 1;
+            return None;
+        }
+        let stream = self.next_stream(kind);
+        self.tracks.push(Track::new(kind, layer, ssrc, stream, now));
+        Some(self.tracks.len() - 1)
+    }
+
+    fn next_stream(&mut self, kind: Kind) -> u32 {
+        let next = &mut self.streams[kind as usize];
+        *next += 1;
+        *next - 1
+    }
+
+    /// A track goes on with another stream, or with another time line.
+    fn begin(&mut self, index: usize, ssrc: Ssrc, now: Instant) {
+        let (kind, layer) = (self.tracks[index].kind, self.tracks[index].layer);
+        let stream = self.next_stream(kind);
+        self.tracks[index] = Track::new(kind, layer, ssrc, stream, now);
+    }
+
+    /// Another layer that is heard.
+    fn other(&self, index: usize, now: Instant) -> impl Iterator<Item = &Track> {
+        let of = move |t: &&Track| t.newest.is_some() && now - t.heard.min(now) < SILENT_STREAM;
+        let layers = self.tracks.iter().enumerate();
+        layers
+            .filter(move |(i, t)| *i != index && t.kind == Kind::Video)
+            .map(|(_, t)| t)
+            .filter(of)
+    }
+
+    /// Where the first packet of a layer goes if another layer is there already.
+    fn beside(&self, index: usize, now: Instant) -> Option<u64> {
+        if self.tracks[index].kind == Kind::Audio {
+            return None;
+        }
+        self.other(index, now).find_map(|other| other.beside(now))
+    }
+
+    /// Layers come with timestamps of their own: once sender reports tell which pictures are of one instant, a layer's
+    /// keyframe begins anew where they put it.
+    fn align(&mut self, index: usize, rtp: &RtpPacket, now: Instant, elapsed: Duration) {
+        let track = &mut self.tracks[index];
+        let Some(captured) = track.clock.reported(rtp.header.timestamp) else {
+            return;
+        };
+        let Some(pts) = track.clock.pts(rtp.time.numer(), elapsed, elapsed) else {
+            return;
+        };
+        let place = self
+            .other(index, now)
+            .find_map(|other| other.place_of(captured, pts));
+        let Some(place) = place.filter(|place| *place != pts) else {
+            return;
+        };
+        let clock = self.tracks[index].clock.clone();
+        self.begin(index, rtp.header.ssrc, now);
+        self.tracks[index].clock = clock;
+        let clock = &mut self.tracks[index].clock;
+        clock.place(rtp.time.numer(), place, elapsed);
     }
 }
 
@@ -300,13 +357,15 @@ mod tests {
 
     fn publisher(start: Instant) -> Ingest {
         let mut ingest = Ingest::new(1, start);
-        ingest.audio = Some(Track::new(Kind::Audio, 1.into(), 0, start));
-        ingest.video = Some(Track::new(Kind::Video, 2.into(), 0, start));
+        for (kind, ssrc) in [(Kind::Audio, 1), (Kind::Video, 2)] {
+            ingest.track(start, kind, LayerId::default(), ssrc.into());
+        }
         ingest
     }
 
-    fn known(track: Option<&Track>, rtp: u32) -> Option<Instant> {
-        track.and_then(|t| t.clock.known(rtp))
+    fn known(ingest: &Ingest, kind: Kind, rtp: u32) -> Option<Instant> {
+        let track = ingest.tracks.iter().find(|t| t.kind == kind)?;
+        track.clock.known(rtp)
     }
 
     #[test]
@@ -323,19 +382,19 @@ mod tests {
         );
         ingest.report(2.into(), ntp + second * 101, 90_000, start + second);
         assert_eq!(
-            known(ingest.video.as_ref(), 90_000),
+            known(&ingest, Kind::Video, 90_000),
             Some(start + second),
             "captured when the fast report says"
         );
         assert_eq!(
-            known(ingest.audio.as_ref(), 4_800 + 48_000),
+            known(&ingest, Kind::Audio, 4_800 + 48_000),
             Some(start + second),
             "and so was the sound of that second"
         );
         ingest.earlier(Duration::from_millis(30));
         assert_eq!(
-            known(ingest.audio.as_ref(), 4_800),
-            known(ingest.video.as_ref(), 0)
+            known(&ingest, Kind::Audio, 4_800),
+            known(&ingest, Kind::Video, 0)
         );
     }
 
@@ -344,7 +403,7 @@ mod tests {
         let (start, ntp) = (Instant::now(), std::time::SystemTime::UNIX_EPOCH);
         let mut ingest = publisher(start);
         ingest.report(1.into(), ntp, 48_000, start);
-        let before = known(ingest.audio.as_ref(), 0);
+        let before = known(&ingest, Kind::Audio, 0);
         let later = Duration::from_secs(1);
         ingest.report(
             1.into(),
@@ -352,7 +411,7 @@ mod tests {
             u64::from(u32::MAX / 2),
             start + later,
         );
-        assert_eq!(known(ingest.audio.as_ref(), 0), before);
+        assert_eq!(known(&ingest, Kind::Audio, 0), before);
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use reverie_transcoder::pipeline;
 use reverie_transcoder::time::Pts;
 
-use super::ids::{PeerId, StreamId};
+use super::ids::{LayerId, PeerId, StreamId};
+use super::layers::LayerState;
 use super::packet::{Packet, StyledUnit};
 use super::peer::{Peer, Stats};
 use super::restart::{Reply, Restart};
@@ -98,8 +99,10 @@ pub enum Command {
     Camera(StreamId, Urgency),
     /// Feed a pipeline with the camera, or stop. Only for the publisher's shard.
     Tap(StreamId, Option<pipeline::Input>),
-    /// Ask the publisher for a keyframe.
+    /// Ask the publisher for a keyframe of its best layer.
     WantKeyframe(StreamId),
+    /// A viewer asks for a layer by name, or leaves the choice to the server again.
+    Layer(PeerId, Option<LayerId>),
     /// End every session.
     CloseAll(CloseReason),
 }
@@ -124,8 +127,8 @@ pub enum Bus {
     Camera(StreamId, Urgency),
     /// The publisher is gone.
     Orphan(StreamId),
-    /// A viewer elsewhere needs a keyframe of the camera.
-    WantKeyframe(StreamId),
+    /// A viewer elsewhere needs a keyframe of the camera: of this layer, or of the best one.
+    WantKeyframe(StreamId, Option<LayerId>),
 }
 
 impl Bus {
@@ -137,7 +140,7 @@ impl Bus {
             | Self::Cut(s, _)
             | Self::Camera(s, _)
             | Self::Orphan(s)
-            | Self::WantKeyframe(s) => *s,
+            | Self::WantKeyframe(s, _) => *s,
         }
     }
 }
@@ -243,6 +246,11 @@ pub enum Event {
     Stats(PeerId, Stats),
     /// A publisher's picture has B-frames: it is shown later than it need be, and not transformed smoothly.
     BFrames(PeerId),
+    /// What the way to a viewer of the styled picture carries, in bits per second; about once a second.
+    Estimate(PeerId, u64),
+    /// The layers of a publisher's picture in rising order, when something about them changed; never told without
+    /// simulcast.
+    Layers(Vec<LayerState>),
     /// How much later the picture of one instant leaves than its sound, in seconds.
     Skew {
         /// False for the camera, true for the styled picture.
@@ -269,7 +277,7 @@ pub struct Counts {
     pub sent_bytes: [u64; 2],
     /// Packets refused because they are not H264.
     pub refused: u64,
-    /// Packets of streams that are not the one taken (other simulcast layers).
+    /// Packets of streams that are not the one taken.
     pub ignored: u64,
     /// Datagrams of nobody, checks that are not signed with the password of the session they name, and RTP that
     /// can only be forged.
@@ -286,4 +294,6 @@ pub struct Counts {
     pub resent: [u64; 2],
     /// Sessions that went on at another address of their client.
     pub moved: u64,
+    /// Viewers that went on with another layer of the picture: up, and down.
+    pub switches: [u64; 2],
 }

@@ -204,6 +204,7 @@ mod tests {
         Arc::new(Packet {
             kind: Kind::Video,
             generation: 1,
+            layer: super::super::ids::LayerId::default(),
             seq,
             pts,
             captured: now,

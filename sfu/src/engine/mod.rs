@@ -4,6 +4,7 @@
 //! [`Engine::poll`] to [`Output::Wait`].
 
 mod bitstream;
+mod choice;
 mod clock;
 mod credentials;
 mod deadline;
@@ -16,6 +17,7 @@ pub mod ids;
 mod ingest;
 pub mod io;
 mod keyframes;
+mod layers;
 pub mod negotiate;
 pub mod packet;
 mod paths;
@@ -28,6 +30,7 @@ mod skew;
 mod sources;
 mod stream;
 mod stun;
+mod switching;
 mod viewer;
 
 use std::collections::{HashMap, VecDeque};
@@ -37,10 +40,11 @@ use std::time::{Duration, Instant};
 
 use deadline::{Deadlines, Timer};
 use demux::{Demux, Found};
-use ids::{PeerId, StreamId};
+use ids::{LayerId, PeerId, StreamId};
 pub use io::{
     Bus, CloseReason, Command, Counts, Event, Input, Output, Remote, Transmit, Transport, Urgency,
 };
+pub use layers::LayerState;
 use packet::Kind;
 use peer::{Collected, Happened, Role};
 pub use peer::{Peer, Stats};
@@ -55,6 +59,8 @@ const IDLE: Duration = Duration::from_secs(60);
 pub struct Limits {
     /// Least time between two keyframe requests to one publisher.
     pub keyframe_interval: Duration,
+    /// Most bits per second of a styled picture: what its viewers' connections are probed for.
+    pub styled_rate: u64,
 }
 
 /// See the module.
@@ -299,7 +305,8 @@ impl Engine {
                     .push_back(Output::Bus(Bus::Camera(stream, urgency)));
             }
             Command::Tap(stream, sink) => self.tap(stream, sink),
-            Command::WantKeyframe(stream) => self.want_keyframe(stream),
+            Command::WantKeyframe(stream) => self.want_keyframe(stream, None),
+            Command::Layer(id, layer) => self.ask_layer(id, layer),
             Command::CloseAll(reason) => {
                 self.closing = Some(reason);
                 let all: Vec<_> = self.peers.keys().copied().collect();
@@ -361,9 +368,9 @@ impl Engine {
     fn happened(&mut self, stream: StreamId, id: PeerId, what: Happened) {
         match what {
             Happened::Connected => self.connected(stream, id),
-            Happened::Media(kind, packet) => {
+            Happened::Media(kind, layer, packet) => {
                 self.demux.sends(*packet.header.ssrc, id);
-                self.media(stream, id, kind, *packet);
+                self.media((stream, id), kind, layer, *packet);
             }
             Happened::KeyframeRequest(mid) => self.viewer_wants_keyframe(stream, id, mid),
             Happened::Stats(stats) => self.event(stream, Event::Stats(id, stats)),
@@ -390,19 +397,25 @@ impl Engine {
         }
     }
 
-    fn media(&mut self, stream: StreamId, id: PeerId, kind: Kind, packet: str0m::rtp::RtpPacket) {
+    fn media(
+        &mut self,
+        (stream, id): (StreamId, PeerId),
+        kind: Kind,
+        layer: LayerId,
+        packet: str0m::rtp::RtpPacket,
+    ) {
         let now = self.now;
         let Some(Role::Publisher(ingest)) = self.peers.get_mut(&id).map(|p| &mut p.role) else {
             return;
         };
         let (refused, ignored, restarts) = (ingest.refused, ingest.ignored, ingest.restarts);
-        let taken = ingest.take(now, kind, packet);
+        let taken = ingest.take(now, kind, layer, packet);
         self.counts.refused += ingest.refused - refused;
         self.counts.ignored += ingest.ignored - ignored;
         let restarted = ingest.restarts > restarts;
         let b_frames = ingest.take_b_frames();
         if restarted {
-            self.want_keyframe(stream);
+            self.want_keyframe(stream, Some(layer));
         }
         if b_frames {
             self.event(stream, Event::BFrames(id));

@@ -32,6 +32,8 @@ const STATS_INTERVAL: Duration = Duration::from_secs(5);
 const VALID: &str = "a bound or configured address is a valid host candidate";
 /// Between two RTCP reports of one stream: a receiver synchronises picture and sound once it has two of each.
 const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// What the way to a viewer is taken to carry, in bits per second, before its feedback tells.
+pub(crate) const FIRST_ESTIMATE: u64 = 1_000_000;
 /// Largest accepted session description, in bytes, whatever the HTTP limit.
 const MAX_SDP: usize = 64 << 10;
 
@@ -208,7 +210,7 @@ pub fn accept_knowing(
     let prepared = sdp::prepare(offer, &summary, direction);
     // str0m asserts on some broken descriptions.
     let attempt = catch_unwind(AssertUnwindSafe(|| {
-        answer(terms, &identity, codecs, &prepared, now)
+        answer(terms, &identity, side, codecs, &prepared, now)
     }));
     let (mut rtc, text) = attempt
         .map_err(|_| Rejected::Malformed("its parts contradict each other".to_owned()))??;
@@ -235,14 +237,20 @@ pub fn accept_knowing(
 fn answer(
     terms: &Terms,
     identity: &Identity,
+    side: Side,
     codecs: Codecs,
     offer: &str,
     now: Instant,
 ) -> Result<(Rtc, String), Rejected> {
     let lite = quirks::needs_ice_lite(offer);
     let offer = SdpOffer::from_sdp_string(offer).map_err(|e| Rejected::Malformed(e.to_string()))?;
+    let estimate = match side {
+        Side::Publish { .. } => None,
+        Side::Watch(_) => Some(FIRST_ESTIMATE.into()),
+    };
     let mut rtc = config(terms, identity, codecs)
         .set_ice_lite(lite)
+        .enable_bwe(estimate)
         .build(now);
     for address in terms.candidates.udp.iter() {
         let candidate = Candidate::builder().udp().host(*address).build();
@@ -354,6 +362,13 @@ fn check_shape(summary: &Summary, side: Side) -> Result<(), Rejected> {
         return refuse("every media section of the offer is disabled".to_owned());
     }
     check_transport(summary)?;
+    // RFC 9725, section 4.4.2; a viewer's own streams are not taken.
+    let streams = summary.streams().len();
+    if streams > 1 && matches!(side, Side::Publish { .. }) {
+        return refuse(format!(
+            "the tracks of the offer belong to {streams} streams (a=msid); accepted is one"
+        ));
+    }
     for section in summary.enabled() {
         let (fits, wanted) = match side {
             Side::Publish { .. } => (section.direction.sends(), "sendonly or sendrecv"),

@@ -6,6 +6,8 @@ use std::time::Instant;
 use reverie_transcoder::h264::PayloadKind;
 use reverie_transcoder::time::Pts;
 
+use super::ids::LayerId;
+
 /// Which of a channel's two media a packet belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -44,6 +46,8 @@ pub struct Packet {
     /// The publisher's number in the channel, shifted by 8, and the stream of its track: sequence numbers of two
     /// generations are unrelated.
     pub generation: u32,
+    /// Which of the publisher's simulcast layers it is of; without a name for sound and for a picture without layers.
+    pub layer: LayerId,
     /// Extended RTP sequence number within the generation.
     pub seq: u64,
     /// Ticks of `kind.clock_rate()` since the channel's epoch; never wraps, grows over publishers.

@@ -3,17 +3,20 @@
 //! A panic inside (str0m asserts its invariants) ends this peer and no other.
 
 mod ice;
+mod pace;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use str0m::bwe::BweKind;
 use str0m::media::{KeyframeRequestKind, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::{Event, IceConnectionState, Input, Output, Rtc};
 
-use super::ids::{PeerId, StreamId};
+use super::choice::Wish;
+use super::ids::{LayerId, PeerId, StreamId};
 use super::ingest::Ingest;
 use super::io::{Remote, Transport};
 use super::negotiate::Terms;
@@ -47,7 +50,7 @@ impl Role {
 #[derive(Debug)]
 pub(crate) enum Happened {
     Connected,
-    Media(Kind, Box<str0m::rtp::RtpPacket>),
+    Media(Kind, LayerId, Box<str0m::rtp::RtpPacket>),
     KeyframeRequest(Mid),
     Stats(Stats),
     NothingHeard,
@@ -70,6 +73,8 @@ pub struct Stats {
     pub nacks_received: Option<u64>,
     /// Packets that a viewer reported as lost since the session began.
     pub lost: Option<u64>,
+    /// What the way to a viewer carries, in bits per second, if its feedback tells.
+    pub estimate: Option<u64>,
 }
 
 /// A session. Made by [`super::negotiate::accept`], driven by the engine.
@@ -198,9 +203,9 @@ impl Peer {
         });
     }
 
-    /// True once a publisher's picture has a stream that a keyframe can be asked of.
-    pub(crate) fn can_be_asked(&self) -> bool {
-        matches!(&self.role, Role::Publisher(ingest) if ingest.video_ssrc().is_some())
+    /// True once a layer of a publisher's picture has a stream that a keyframe can be asked of.
+    pub(crate) fn can_be_asked(&self, layer: LayerId) -> bool {
+        matches!(&self.role, Role::Publisher(ingest) if ingest.video_ssrc(layer).is_some())
     }
 
     /// The new publisher's time line begins after everything that was sent before.
@@ -210,12 +215,12 @@ impl Peer {
         }
     }
 
-    /// Asks a publisher for a keyframe (PLI, RFC 4585 section 6.3.1).
-    pub(crate) fn request_keyframe(&mut self, now: Instant, out: &mut Collected) {
+    /// Asks a publisher for a keyframe of one layer (PLI, RFC 4585 section 6.3.1).
+    pub(crate) fn request_keyframe(&mut self, now: Instant, layer: LayerId, out: &mut Collected) {
         let Role::Publisher(ingest) = &self.role else {
             return;
         };
-        let Some(ssrc) = ingest.video_ssrc() else {
+        let Some(ssrc) = ingest.video_ssrc(layer) else {
             return;
         };
         self.guard(out, |peer, out| {
@@ -237,6 +242,8 @@ impl Peer {
             let Role::Viewer(viewer) = &mut peer.role else {
                 return;
             };
+            let patience = pace::patience(viewer.wish);
+            let before = out.transmits.len();
             let mut draining = Draining {
                 now,
                 out,
@@ -246,11 +253,31 @@ impl Peer {
                 failed: false,
             };
             write(viewer, &mut peer.rtc, &mut draining);
+            draining.exhaust(&mut peer.rtc, patience);
             peer.wake = draining.wake;
             if draining.failed {
                 peer.closed = Some(CloseReason::Protocol);
             }
             peer.settle(now, out);
+            if out.transmits.len() > before {
+                peer.unpark(now, out);
+            }
+        });
+    }
+
+    /// Says what the way to a viewer should be able to carry, if that is another rate than before.
+    pub(crate) fn wish(&mut self, now: Instant, wish: Wish, out: &mut Collected) {
+        let Role::Viewer(viewer) = &mut self.role else {
+            return;
+        };
+        if viewer.wish.resembles(wish) {
+            return;
+        }
+        viewer.wish = wish;
+        self.guard(out, |peer, out| {
+            let (least, most) = (wish.least.into(), wish.most.into());
+            peer.rtc.bwe().set_bitrate(least, most);
+            peer.advance(now, out);
         });
     }
 
@@ -310,6 +337,9 @@ impl Peer {
             failed: false,
         };
         draining.poll(&mut self.rtc);
+        if let Role::Viewer(viewer) = &self.role {
+            draining.exhaust(&mut self.rtc, pace::patience(viewer.wish));
+        }
         self.wake = draining.wake;
         if draining.failed {
             self.closed = Some(CloseReason::Protocol);
@@ -342,9 +372,10 @@ impl Peer {
             Event::RtpPacket(packet) => {
                 let mut api = self.rtc.direct_api();
                 let stream = api.stream_rx(&packet.header.ssrc);
-                let layered = stream.is_some_and(|stream| stream.rid().is_some());
-                self.sources.signed(now, &packet.header, layered);
-                self.media(packet, out);
+                let rid = stream.and_then(|stream| stream.rid());
+                self.sources.signed(now, &packet.header, rid.is_some());
+                let layer = rid.map(|rid| LayerId::new(&rid)).unwrap_or_default();
+                self.media(layer, packet, out);
             }
             Event::SenderFeedback(report) => {
                 if let Role::Publisher(ingest) = &mut self.role {
@@ -357,14 +388,27 @@ impl Peer {
                     );
                 }
             }
+            Event::EgressBitrateEstimate(BweKind::Twcc {
+                estimate,
+                can_probe,
+            }) => {
+                if let Role::Viewer(viewer) = &mut self.role {
+                    viewer.estimated(can_probe.then(|| estimate.as_u64()));
+                }
+            }
             Event::KeyframeRequest(request) => {
                 out.happened.push(Happened::KeyframeRequest(request.mid))
             }
             Event::PeerStats(stats) => {
                 let loss = stats.egress_loss_fraction.or(stats.ingress_loss_fraction);
+                let estimate = match &self.role {
+                    Role::Viewer(viewer) => viewer.estimate(),
+                    Role::Publisher(_) => None,
+                };
                 out.happened.push(Happened::Stats(Stats {
                     rtt: stats.rtt,
                     loss,
+                    estimate,
                     ..Stats::default()
                 }));
             }
@@ -398,7 +442,7 @@ impl Peer {
         }
     }
 
-    fn media(&mut self, packet: str0m::rtp::RtpPacket, out: &mut Collected) {
+    fn media(&mut self, layer: LayerId, packet: str0m::rtp::RtpPacket, out: &mut Collected) {
         self.repair.take(packet.header.ssrc, *packet.seq_no);
         let Some(params) = self
             .rtc
@@ -412,7 +456,8 @@ impl Peer {
         } else {
             Kind::Video
         };
-        out.happened.push(Happened::Media(kind, Box::new(packet)));
+        out.happened
+            .push(Happened::Media(kind, layer, Box::new(packet)));
     }
 
     fn is_audio(&self, mid: Mid) -> bool {

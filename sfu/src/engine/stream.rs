@@ -10,9 +10,9 @@ use reverie_transcoder::pipeline;
 use reverie_transcoder::time::Pts;
 
 use super::clock;
-use super::ids::PeerId;
-use super::ingest::KeyframeRequests;
-use super::keyframes::{SourceCache, StyledCache};
+use super::ids::{LayerId, PeerId};
+use super::keyframes::StyledCache;
+use super::layers::Layers;
 use super::packet::{Kind, Packet, StyledUnit, Track};
 use super::skew::Skew;
 
@@ -69,6 +69,11 @@ pub(crate) enum Join {
 /// Where the camera's access units go while a pipeline runs.
 #[derive(Debug)]
 struct Tap {
+    /// Which layer is fed: the best one, as of its last keyframe.
+    layer: Option<LayerId>,
+    /// Time of the newest packet that was fed, and what the layer before it came to.
+    newest: u64,
+    floor: u64,
     assembler: Assembler,
     assembled: Vec<Assembled>,
     sink: pipeline::Input,
@@ -81,8 +86,9 @@ pub(crate) struct Stream {
     pub(crate) publisher: Option<PeerId>,
     /// Connected viewers on this shard.
     pub(crate) viewers: Vec<PeerId>,
-    pub(crate) requests: KeyframeRequests,
-    pub(crate) source: SourceCache,
+    pub(crate) layers: Layers,
+    /// Viewers that wait for a keyframe of another layer than they play, or for the end of a picture, and since when.
+    pub(crate) switching: Vec<(PeerId, Instant)>,
     pub(crate) styled: StyledCache,
     /// Packets that were taken but not yet sent on.
     pub(crate) pending: Vec<Arc<Packet>>,
@@ -92,15 +98,11 @@ pub(crate) struct Stream {
     pub(crate) scheduled: Option<Instant>,
     /// True while a publisher is on another shard.
     pub(crate) remote: bool,
-    /// Generation of the camera's group that viewers were last started on.
-    pub(crate) started: Option<u32>,
     /// Channel time of the newest packet of any kind.
     pub(crate) newest: Duration,
     /// True once the present publisher showed a complete keyframe.
     pub(crate) live: bool,
     show: Show,
-    /// Generation of the camera when it was cut: the time of another says nothing about what was sent.
-    pub(crate) cut_in: u32,
     next_unit: Option<u64>,
     last_styled: Option<u64>,
     captured: Option<(u64, Instant)>,
@@ -115,18 +117,16 @@ impl Stream {
         Self {
             publisher: None,
             viewers: Vec::new(),
-            requests: KeyframeRequests::new(request_interval),
-            source: SourceCache::default(),
+            layers: Layers::new(request_interval),
+            switching: Vec::new(),
             styled: StyledCache::default(),
             pending: Vec::new(),
             replay_at: None,
             scheduled: None,
             remote: false,
-            started: None,
             newest: Duration::ZERO,
             live: false,
             show: Show::Source,
-            cut_in: 0,
             next_unit: None,
             last_styled: None,
             captured: None,
@@ -151,7 +151,11 @@ impl Stream {
 
     /// Sends access units to a pipeline from now on, beginning with the cached group if it is short, or stops.
     pub(crate) fn tap(&mut self, sink: Option<pipeline::Input>) {
+        let best = self.layers.best();
         self.tap = sink.map(|sink| Tap {
+            layer: best.map(|l| l.id),
+            newest: 0,
+            floor: 0,
             assembler: Assembler::new(),
             assembled: Vec::new(),
             sink,
@@ -159,22 +163,27 @@ impl Stream {
         if self.tap.is_none() {
             return;
         }
-        if self.span().is_some_and(|span| span <= FED_AT_ONCE) {
-            let group: Vec<_> = self.source.packets().cloned().collect();
-            for packet in &group {
-                self.feed(packet);
+        match best.filter(|l| l.span().is_some_and(|span| span <= FED_AT_ONCE)) {
+            Some(layer) => {
+                let group: Vec<_> = layer.cache.packets().cloned().collect();
+                for packet in &group {
+                    self.feed(packet);
+                }
             }
-        } else {
-            self.requests.want();
+            None => self.layers.want(None),
         }
     }
 
-    /// Gives a camera packet to the pipeline, if one runs.
+    /// Gives a camera packet to the pipeline, if one runs and is fed with its layer.
     pub(crate) fn feed(&mut self, packet: &Packet) {
         let Some(tap) = &mut self.tap else { return };
+        if *tap.layer.get_or_insert(packet.layer) != packet.layer {
+            return;
+        }
+        tap.newest = tap.newest.max(packet.pts);
         let packet = RtpPacketRef {
             seq: packet.seq,
-            pts: Pts(packet.pts),
+            pts: Pts(packet.pts.max(tap.floor)),
             marker: packet.marker,
             arrived: packet.received,
             payload: &packet.payload,
@@ -185,9 +194,34 @@ impl Stream {
                 Assembled::Unit(unit) => tap.sink.push(unit),
                 Assembled::Gap => {
                     tap.sink.gap();
-                    self.requests.want();
+                    self.layers.want(tap.layer);
                 }
             }
+        }
+    }
+
+    /// A keyframe of a layer is complete: a pipeline that is fed with another layer than the best goes on with it.
+    pub(crate) fn feed_best(&mut self, ready: LayerId) {
+        let Some(best) = self.layers.best().filter(|l| l.id == ready) else {
+            return;
+        };
+        let group: Vec<_> = best.cache.packets().cloned().collect();
+        let Some(tap) = self.tap.as_mut().filter(|t| t.layer != Some(ready)) else {
+            return;
+        };
+        // Its keyframe may be the picture that was fed last: units of a pipeline have times of their own.
+        (tap.layer, tap.floor) = (Some(ready), tap.newest + 1);
+        tap.assembler = Assembler::new();
+        for packet in &group {
+            self.feed(packet);
+        }
+    }
+
+    /// Asks for a keyframe of the best layer if a pipeline is fed with another.
+    pub(crate) fn want_best(&mut self) {
+        let best = self.layers.best().map(|l| l.id);
+        if self.tap.as_ref().is_some_and(|tap| tap.layer != best) {
+            self.layers.want(best);
         }
     }
 
@@ -204,9 +238,10 @@ impl Stream {
         if self.captured.is_none_or(|(pts, _)| packet.pts > pts) {
             self.captured = Some((packet.pts, packet.captured));
         }
-        let ready = self.source.push(packet);
+        let layer = self.layers.note(packet);
+        let ready = layer.cache.push(packet);
         if ready {
-            self.requests.satisfied();
+            layer.requests.satisfied();
         }
         ready
     }
@@ -227,14 +262,15 @@ impl Stream {
         }
     }
 
-    /// A keyframe of the camera is complete: true if viewers of the styled picture switch to it.
-    pub(crate) fn returns(&mut self) -> bool {
-        if self.show != Show::Returning {
+    /// A keyframe of a layer is complete: true if viewers of the styled picture switch to the camera.
+    pub(crate) fn returns(&mut self, ready: LayerId) -> bool {
+        let best = self.layers.best().filter(|l| l.id == ready);
+        let Some(layer) = best.filter(|_| self.show == Show::Returning) else {
             return false;
-        }
-        let at = self.source.packets().next().map(|p| p.pts);
+        };
+        let at = layer.cache.packets().next().map(|p| p.pts);
         if self.last_styled.is_some() && at <= self.last_styled {
-            self.requests.want();
+            self.layers.want(None);
             return false;
         }
         self.show = Show::Source;
@@ -247,7 +283,9 @@ impl Stream {
     pub(crate) fn cut(&mut self, at: u64) {
         if self.show == Show::Source {
             self.show = Show::Cut(at);
-            self.cut_in = self.source.generation();
+            for layer in self.layers.iter_mut() {
+                layer.cut_in = layer.cache.generation();
+            }
             self.end_styled();
         }
     }
@@ -262,7 +300,7 @@ impl Stream {
             }
             Show::Styled | Show::Returning => {
                 self.show = Show::Returning;
-                self.requests.want();
+                self.layers.want(None);
                 if urgent {
                     self.replay_at = Some(now + URGENT_PATIENCE);
                 }
@@ -278,7 +316,8 @@ impl Stream {
         self.live = false;
         self.last_styled = None;
         self.tap = None;
-        self.source.clear();
+        self.layers.clear();
+        self.switching.clear();
         self.rotation = None;
         self.skew = Skew::default();
         self.replay_at = None;
@@ -291,7 +330,7 @@ impl Stream {
     /// The cached group is given out because no fresh keyframe came in time: true if there is one.
     pub(crate) fn replay(&mut self) -> bool {
         self.replay_at = None;
-        if self.source.span().is_none() {
+        if self.layers.iter().all(|l| l.span().is_none()) {
             return false;
         }
         if self.show == Show::Returning {
@@ -322,8 +361,9 @@ impl Stream {
         meaning
     }
 
-    /// What a viewer of `track` that plays nothing needs now.
-    pub(crate) fn join(&mut self, now: Instant, track: Track) -> Join {
+    /// What a viewer of `track` that plays nothing and is given this layer needs now.
+    pub(crate) fn join(&mut self, now: Instant, track: Track, layer: Option<LayerId>) -> Join {
+        let span = layer.and_then(|id| self.layers.get(id)?.span());
         match self.shown(track) {
             Show::Cut(_) => Join::Wait,
             Show::Styled | Show::Returning => match self.styled.units().len() {
@@ -331,9 +371,9 @@ impl Stream {
                 n if n > SHORT_STYLED_GROUP => Join::WantStyled,
                 _ => Join::Styled,
             },
-            Show::Source if self.span().is_some_and(|span| span <= SHORT_GROUP) => Join::Source,
+            Show::Source if span.is_some_and(|span| span <= SHORT_GROUP) => Join::Source,
             Show::Source => {
-                if self.source.span().is_some() {
+                if span.is_some() {
                     self.replay_at.get_or_insert(now + PATIENCE);
                 }
                 Join::WantSource
@@ -353,12 +393,6 @@ impl Stream {
             at.checked_sub(span)
         };
         captured.map_or(now, |t| t.min(now))
-    }
-
-    fn span(&self) -> Option<Duration> {
-        self.source
-            .span()
-            .map(|ticks| clock::duration(ticks, Kind::Video.clock_rate()))
     }
 
     fn end_styled(&mut self) {

@@ -32,6 +32,7 @@ fn a_panic_inside_a_peer_ends_that_peer_and_no_other() {
     let mut engine = Engine::new(
         Limits {
             keyframe_interval: Duration::from_millis(500),
+            styled_rate: 2_500_000,
         },
         now,
     );
@@ -62,6 +63,7 @@ fn a_session_that_never_connects_is_ended_and_the_operator_is_told() {
     let mut engine = Engine::new(
         Limits {
             keyframe_interval: Duration::from_millis(500),
+            styled_rate: 2_500_000,
         },
         now,
     );

@@ -4,17 +4,23 @@
 //! publisher, or a replayed keyframe only change where the numbers come from.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::Rtc;
 use str0m::media::{Mid, Pt};
 use str0m::rtp::{ExtensionValues, RtpWrite, Ssrc, VideoOrientation};
 
+use super::choice::{Choice, Wish};
 use super::clock::duration;
+use super::ids::LayerId;
+use super::layers::Layer;
 use super::packet::{Kind, Packet, StyledUnit, Track};
 
 /// Distance of replayed frames in ticks (1 ms): a joiner decodes the past in a burst and shows only its end.
 const REPLAY_STEP: u64 = 90;
+
+/// Between two estimates that a channel is told of one viewer.
+const TOLD: Duration = Duration::from_secs(1);
 
 /// One outgoing RTP stream.
 #[derive(Debug)]
@@ -41,6 +47,9 @@ struct Segment {
     /// The last packet that was replayed: others up to it got other timestamps, except those of its own picture.
     replayed: Option<u64>,
     live: u64,
+    /// Ticks by which its pictures are later than they say: a layer may begin with the picture that another one
+    /// showed last, and two pictures with one timestamp would be taken for one.
+    later: u64,
 }
 
 /// What is written for one packet.
@@ -91,12 +100,15 @@ impl Sender {
             (self.ssrc, self.rtx) = (stream.ssrc(), stream.rtx());
             api.remove_stream_tx(self.ssrc);
         }
-        api.declare_stream_tx(self.ssrc, self.rtx, self.mid, None);
+        let stream = api.declare_stream_tx(self.ssrc, self.rtx, self.mid, None);
+        // Pictures are forwarded as they come: their publisher's pacer has already spread them.
+        stream.set_unpaced(true);
         self.open = true;
     }
 
-    fn begin(&mut self, first: &Packet, live: u64, replayed: Option<u64>) {
+    fn begin(&mut self, first: &Packet, live: u64, replayed: Option<u64>, later: u64) {
         self.segment = Some(Segment {
+            later,
             generation: first.generation,
             first: first.seq,
             base: self.next_seq,
@@ -105,12 +117,13 @@ impl Sender {
         });
     }
 
-    /// The outgoing number of a source packet, if it belongs to the running segment.
-    fn place(&self, packet: &Packet) -> Option<u64> {
+    /// The outgoing number and time of a source packet, if it belongs to the running segment.
+    fn place(&self, packet: &Packet) -> Option<(u64, u64)> {
         let segment = self.segment.filter(|s| s.generation == packet.generation)?;
         let distance = packet.seq.checked_sub(segment.first)?;
         let news = segment.replayed.is_none_or(|last| packet.seq > last);
-        (news || packet.pts == segment.live).then_some(segment.base + distance)
+        let place = (segment.base + distance, packet.pts + segment.later);
+        (news || packet.pts == segment.live).then_some(place)
     }
 
     fn write(&mut self, rtc: &mut Rtc, write: &Write<'_>) -> bool {
@@ -161,7 +174,21 @@ pub(crate) struct Viewer {
     video: Option<Sender>,
     audio: Option<Sender>,
     playing: Playing,
+    /// Which layer of the camera is played, or was last.
+    layer: LayerId,
+    /// Which one should be.
+    pub(crate) choice: Choice,
+    /// What was last asked of the estimator.
+    pub(crate) wish: Wish,
+    /// What the way to the viewer carries in bits per second, if it tells by its feedback.
+    estimate: Option<u64>,
+    /// When that was last told to the channel.
+    told: Option<Instant>,
+    /// Nothing is sent, and the estimator knows.
+    pub(crate) parked: bool,
     last_pts: Option<u64>,
+    /// The last packet of the picture at `last_pts` was sent.
+    whole: bool,
     first_picture: FirstPicture,
     /// How styled pictures are to be turned, like the camera's they were made from.
     pub(crate) rotation: Option<u8>,
@@ -188,7 +215,14 @@ impl Viewer {
             video,
             audio,
             playing: Playing::Nothing,
+            layer: LayerId::default(),
+            choice: Choice::default(),
+            wish: Wish::default(),
+            estimate: None,
+            parked: false,
+            told: None,
             last_pts: None,
+            whole: true,
             first_picture: FirstPicture::None,
             rotation: None,
         }
@@ -196,6 +230,47 @@ impl Viewer {
 
     pub(crate) fn playing(&self) -> Playing {
         self.playing
+    }
+
+    /// Which layer of the camera it plays, or played last.
+    pub(crate) fn layer(&self) -> LayerId {
+        self.layer
+    }
+
+    /// True if it plays the camera by this layer, as the layer is now.
+    pub(crate) fn is_playing(&self, layer: Option<&Layer>) -> bool {
+        let segment = self.video.as_ref().and_then(|v| v.segment);
+        let (Some(layer), Some(segment)) = (layer, segment) else {
+            return false;
+        };
+        self.playing == Playing::Source && segment.generation == layer.cache.generation()
+    }
+
+    /// What the way to it carries in bits per second; `None` if it gives no feedback (transport-wide congestion
+    /// control).
+    pub(crate) fn estimate(&self) -> Option<u64> {
+        self.estimate
+    }
+
+    /// The estimate of a viewer of the styled picture, once in a while.
+    pub(crate) fn news(&mut self, now: Instant) -> Option<u64> {
+        let due = self.told.is_none_or(|at| now >= at + TOLD);
+        let estimate = self.estimate.filter(|_| due)?;
+        self.told = Some(now);
+        Some(estimate)
+    }
+
+    /// There is a new estimate, or none any more.
+    pub(crate) fn estimated(&mut self, estimate: Option<u64>) {
+        if self.parked {
+            return;
+        }
+        self.estimate = estimate;
+    }
+
+    /// True while nothing is missing of the picture sent last.
+    pub(crate) fn is_between_pictures(&self) -> bool {
+        self.whole
     }
 
     /// Which picture it asked for.
@@ -231,12 +306,12 @@ impl Viewer {
             .segment
             .is_none_or(|s| s.generation != packet.generation)
         {
-            sender.begin(packet, packet.pts, None);
+            sender.begin(packet, packet.pts, None, 0);
         }
-        let Some(seq) = sender.place(packet) else {
+        let Some((seq, pts)) = sender.place(packet) else {
             return false;
         };
-        let written = sender.write(rtc, &source(seq, packet.pts, packet));
+        let written = sender.write(rtc, &source(seq, pts, packet));
         if written {
             drain.drain(rtc);
         }
@@ -253,12 +328,12 @@ impl Viewer {
         let (Some(sender), Playing::Source) = (&mut self.video, self.playing) else {
             return false;
         };
-        let Some(seq) = sender.place(packet) else {
+        let Some((seq, pts)) = sender.place(packet) else {
             return false;
         };
-        let written = sender.write(rtc, &source(seq, packet.pts, packet));
+        let written = sender.write(rtc, &source(seq, pts, packet));
         if written {
-            self.last_pts = self.last_pts.max(Some(packet.pts));
+            self.sent(pts, packet.marker);
             drain.drain(rtc);
         }
         written
@@ -281,9 +356,12 @@ impl Viewer {
         ) else {
             return;
         };
-        let live = last.pts;
-        let past = frames_before(group.clone().map(|p| p.pts), live);
-        sender.begin(first, live, Some(last.seq));
+        let past = frames_before(group.clone().map(|p| p.pts), last.pts);
+        let later = self
+            .last_pts
+            .map_or(0, |sent| (sent + 1 + past).saturating_sub(last.pts));
+        let live = last.pts + later;
+        sender.begin(first, last.pts, Some(last.seq), later);
         let base = sender.next_seq;
         let mut replay = Replay::new(past, live, self.last_pts);
         for packet in group {
@@ -301,8 +379,17 @@ impl Viewer {
             }
         }
         self.playing = Playing::Source;
-        self.last_pts = Some(live);
+        self.layer = first.layer;
+        (self.last_pts, self.whole) = (Some(live), last.marker);
         self.pictured(now);
+    }
+
+    fn sent(&mut self, pts: u64, marker: bool) {
+        if self.last_pts < Some(pts) {
+            (self.last_pts, self.whole) = (Some(pts), marker);
+        } else if self.last_pts == Some(pts) {
+            self.whole |= marker;
+        }
     }
 
     /// Starts on the styled picture with a keyframe and all that followed it.

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 
 use super::App;
 use super::problem::Problem;
-use crate::auth::{Need, Pass};
+use crate::auth::{Denied, Fault, Need, Pass};
 
 /// A body that takes longer is given up.
 const BODY_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
@@ -124,11 +124,23 @@ pub(super) async fn json<T: DeserializeOwned>(
 /// allows that only on the loopback, or for watching if the operator says so).
 pub(super) fn allow(app: &App, headers: &HeaderMap, need: Need<'_>) -> Result<Pass, Problem> {
     let pass = app.auth.check(need, bearer(headers), now_s());
-    pass.map_err(|denied| {
-        let refusals = &app.shared.metrics.auth_refusals;
-        refusals.with_label_values(&[denied.name()]).inc();
-        denied.into()
-    })
+    pass.map_err(|denied| refused(app, denied))
+}
+
+/// Refuses a signed token that was taken back in the course of its request.
+pub(super) fn still_allowed(app: &App, id: Option<&str>) -> Result<(), Problem> {
+    match id {
+        Some(id) if app.auth.revoked().has(id) => {
+            Err(refused(app, Denied::Invalid(Fault::Revoked)))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refused(app: &App, denied: Denied) -> Problem {
+    let refusals = &app.shared.metrics.auth_refusals;
+    refusals.with_label_values(&[denied.name()]).inc();
+    denied.into()
 }
 
 /// Whether the request could do that, without counting it as refused when not.

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderValue, header};
 use reverie_config::IceServer;
 
-use super::session_events;
+use super::{layers, session_events};
 use crate::session::Protocol;
 
 /// What a client should learn of a new session.
@@ -19,14 +19,23 @@ pub(super) fn of_session(
             headers,
             &format!("</whep/{channel}>; rel=\"urn:ietf:params:whip:whep\""),
         ),
-        Protocol::Whep => append(
-            headers,
-            &format!(
-                "</whep/{channel}/{id}/events>; rel=\"{}\"; events=\"{}\"",
-                session_events::EXTENSION,
-                session_events::ALL.join(",")
-            ),
-        ),
+        Protocol::Whep => {
+            append(
+                headers,
+                &format!(
+                    "</whep/{channel}/{id}/events>; rel=\"{}\"; events=\"{}\"",
+                    session_events::EXTENSION,
+                    session_events::ALL.join(",")
+                ),
+            );
+            append(
+                headers,
+                &format!(
+                    "</whep/{channel}/{id}/layer>; rel=\"{}\"",
+                    layers::EXTENSION
+                ),
+            );
+        }
     }
     of_ice(headers, ice, true);
 }

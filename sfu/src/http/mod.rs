@@ -4,6 +4,7 @@ mod api;
 mod events;
 mod extract;
 mod health;
+mod layers;
 mod limit;
 mod links;
 mod pages;
@@ -100,6 +101,10 @@ pub(crate) fn public(app: App) -> Router {
         .route("/whep/{channel}", get(takes_offers).post(signalling::watch))
         .route("/whip/{channel}/{session}", session_routes(Protocol::Whip))
         .route("/whep/{channel}/{session}", session_routes(Protocol::Whep))
+        .route(
+            "/whep/{channel}/{session}/layer",
+            post(layers::select).delete(layers::release),
+        )
         .route(
             "/whep/{channel}/{session}/events",
             post(session_events::create),

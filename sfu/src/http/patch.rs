@@ -194,6 +194,7 @@ mod tests {
                 pwd: "password".to_owned(),
             }),
             earlier: vec!["past".to_owned()],
+            video: None,
             ice: "".into(),
         };
         let asks = |ufrag: Option<&str>, pwd: Option<&str>| {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use reverie_diffusion::folder::Folder;
-use reverie_diffusion::params::{self, Family, Params, Problems, missing};
+use reverie_diffusion::params::{self, Family, Params, Problems, broken, missing};
 use reverie_diffusion::status::hex;
 use serde::Serialize;
 use serde_json::Value;
@@ -117,7 +117,7 @@ async fn look(app: &App, channel: &Handle, patch: &Value) -> Result<Option<Famil
     let Ok(next) = now.merge_over(&app.shared.params, patch) else {
         return Ok(None);
     };
-    if now.plan(&next).reload.is_empty() {
+    if !now.plan(&next).names_files() {
         return Ok(None);
     }
     let models = app.shared.config.models.dir.clone();
@@ -125,6 +125,9 @@ async fn look(app: &App, channel: &Handle, patch: &Value) -> Result<Option<Famil
         let before = missing(&models, &now);
         let mut told = missing(&models, &next);
         told.retain(|problem| !before.contains(problem));
+        if told.is_empty() {
+            told = broken(&models, &now, &next);
+        }
         let changed = next.model_id != now.model_id;
         let family = changed.then(|| Family::of(&Folder::new(models.join(&next.model_id))));
         (told, family.and_then(Result::ok).flatten())

@@ -69,6 +69,7 @@ pub(crate) enum Problem {
     Busy(String),
     Draining,
     EventType(String),
+    Layer(String),
     TooMany {
         wait: Duration,
     },
@@ -234,6 +235,7 @@ impl Problem {
                     ),
                 )
             }
+            Self::Layer(detail) => (S::UNPROCESSABLE_ENTITY, "no such layer", detail.clone()),
             Self::TooMany { wait } => (
                 S::TOO_MANY_REQUESTS,
                 "too many requests",

@@ -98,7 +98,9 @@ pub(super) async fn follow(
     let subscription = channel
         .ask(|reply| Message::Subscribe(after, reply))
         .await?;
+    let session = app.shared.sessions.find(&path.session);
     let mut following = Following {
+        video: session.and_then(|s| s.video),
         types: feed.types,
         ready: VecDeque::new(),
         rest: subscription.rest,
@@ -140,6 +142,8 @@ enum Heard {
 /// One reader of a stream.
 struct Following {
     types: Arc<[&'static str]>,
+    /// `a=mid` of the picture: layers are told by it.
+    video: Option<String>,
     ready: VecDeque<Event>,
     rest: broadcast::Receiver<Arc<Entry>>,
     stopping: watch::Receiver<bool>,
@@ -171,7 +175,7 @@ impl Following {
     }
 
     fn entry(&mut self, entry: &Entry) {
-        for (kind, data) in translate(entry) {
+        for (kind, data) in translate(entry, self.video.as_deref()) {
             self.tell(kind, &data, Some(entry.n));
         }
     }
@@ -197,7 +201,7 @@ impl Following {
 }
 
 /// An event of the channel in the words of the draft. There is no first `inactive`.
-fn translate(entry: &Entry) -> Vec<(&'static str, Value)> {
+fn translate(entry: &Entry, video: Option<&str>) -> Vec<(&'static str, Value)> {
     let data = &entry.data;
     match entry.kind {
         "snapshot" => {
@@ -205,6 +209,7 @@ fn translate(entry: &Entry) -> Vec<(&'static str, Value)> {
             if data["live"] == true {
                 all.push(("active", json!({})));
             }
+            all.extend(layers(&data["layers"], video));
             all.push(viewers(data));
             if !data["moment"].is_null() {
                 all.push(("moment", data["moment"].clone()));
@@ -214,10 +219,16 @@ fn translate(entry: &Entry) -> Vec<(&'static str, Value)> {
         "stream.live" => vec![("active", json!({}))],
         "stream.offline" => vec![("inactive", json!({}))],
         "viewers" => vec![viewers(data)],
-        "layers" => vec![("layers", data.clone())],
+        "layers" => layers(data, video).into_iter().collect(),
         kind if kind.starts_with("moment.") => vec![("moment", data.clone())],
         _ => Vec::new(),
     }
+}
+
+/// The layers of the picture, under the name that the session has for it; nothing without simulcast or without a picture.
+fn layers(data: &Value, video: Option<&str>) -> Option<(&'static str, Value)> {
+    let video = video.filter(|_| data.is_object())?;
+    Some(("layers", json!({ video: data })))
 }
 
 fn viewers(data: &Value) -> (&'static str, Value) {
@@ -245,15 +256,32 @@ mod tests {
             json!({ "live": false, "viewers": 0, "moment": null }),
         );
         assert_eq!(
-            translate(&offline),
+            translate(&offline, Some("1")),
             [("viewercount", json!({ "viewercount": 0 }))]
         );
         let live = entry(
             "snapshot",
             json!({ "live": true, "viewers": 2, "moment": { "id": "m" } }),
         );
-        let kinds: Vec<_> = translate(&live).into_iter().map(|(kind, _)| kind).collect();
+        let kinds: Vec<_> = translate(&live, Some("1"))
+            .into_iter()
+            .map(|(kind, _)| kind)
+            .collect();
         assert_eq!(kinds, ["active", "viewercount", "moment"]);
+    }
+
+    #[test]
+    fn e5_layers_are_told_by_the_mid_of_the_sessions_picture() {
+        let all = json!({ "active": [{ "encodingId": "h" }], "inactive": [] });
+        let changed = entry("layers", all.clone());
+        let told = [("layers", json!({ "1": all.clone() }))];
+        assert_eq!(translate(&changed, Some("1")), told);
+        assert_eq!(translate(&changed, None), [], "sound has no layers");
+        let snapshot = entry(
+            "snapshot",
+            json!({ "live": true, "viewers": 0, "layers": all, "moment": null }),
+        );
+        assert_eq!(translate(&snapshot, Some("1"))[1], told[0]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::App;
-use super::extract::{ChannelName, allow, content_type, text};
+use super::extract::{ChannelName, allow, content_type, still_allowed, text};
 use super::links;
 use super::problem::Problem;
 use crate::auth::Need;
@@ -199,19 +199,20 @@ fn accept(
     let (terms, now) = (&target.terms, Instant::now());
     let (peer, answer) = negotiate::accept_knowing(terms, identity, side, sent, offer, now)?;
     let etag = format!("\"{}\"", random_name(8)?);
+    let summary = Summary::read(&answer);
     let session = Session {
         protocol,
         channel: name.to_owned(),
         holder: claim.holder().clone(),
-        token,
+        token: token.clone(),
         peer: id,
         shard,
         etag: etag.clone(),
         remote: Credentials::of(offer),
         earlier: Vec::new(),
+        video: summary.of(Kind::Video).next().and_then(|s| s.mid.clone()),
         ice: sdp::ice_of(&answer).into(),
     };
-    let summary = Summary::read(&answer);
     let has = |kind| summary.of(kind).next().is_some();
     let url_id = sessions.insert(session)?;
     // The channel must know the session before the shard can report on it.
@@ -220,6 +221,7 @@ fn accept(
         protocol,
         audio: has(Kind::Audio),
         video: has(Kind::Video),
+        output: side == Side::Watch(Track::Output),
     };
     let handed = channel
         .tell(Message::Joined(joined, claim))
@@ -230,6 +232,12 @@ fn accept(
         let ended = crate::engine::Event::Closed(id, CloseReason::Shutdown);
         // If even this finds no room the channel is being torn down.
         let _ = channel.tell(Message::Engine(ended));
+        return Err(problem);
+    }
+    // A token taken back since it was looked at: the sessions that ended then did not include this one.
+    if let Err(problem) = still_allowed(app, token.as_deref()) {
+        sessions.remove(&url_id);
+        let _ = target.handle.send(Command::Close(id, CloseReason::Revoked));
         return Err(problem);
     }
     created(app, protocol, name, &url_id, &etag, answer)

@@ -27,7 +27,7 @@ use tokio::sync::mpsc::error::TrySendError as EventsFull;
 
 use crate::engine::ids::StreamId;
 use crate::engine::negotiate::Candidates;
-use crate::engine::{Command, Engine, Event, Input, Limits, Output, Remote, Transport};
+use crate::engine::{Bus, Command, Engine, Event, Input, Limits, Output, Remote, Transport};
 use crate::metrics::ShardMetrics;
 use relay::Relay;
 use tcp::Tcp;
@@ -363,13 +363,12 @@ impl Shard {
                     let starved: Vec<_> = self
                         .relays
                         .iter_mut()
-                        .filter_map(|r| r.pass(&message))
+                        .flat_map(|r| r.pass(&message))
                         .collect();
-                    for stream in starved {
-                        self.engine.handle(
-                            Instant::now(),
-                            Input::Command(Command::WantKeyframe(stream)),
-                        );
+                    for (stream, layer) in starved {
+                        let wanted = Bus::WantKeyframe(stream, Some(layer));
+                        self.engine
+                            .handle(Instant::now(), Input::Command(Command::Bus(wanted)));
                     }
                 }
                 Output::Wait(at, _) => {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use reverie_transcoder::h264::PayloadKind;
 
 use super::Handle;
-use crate::engine::ids::StreamId;
+use crate::engine::ids::{LayerId, StreamId};
 use crate::engine::packet::{Kind, Packet};
 use crate::engine::{Bus, Command};
 
 /// The way to one neighbour.
 pub(super) struct Relay {
     neighbour: Handle,
-    /// Streams whose packets are held back until their next keyframe.
-    broken: HashSet<StreamId>,
+    /// Layers of streams whose packets are held back until their next keyframe.
+    broken: HashSet<(StreamId, LayerId)>,
     /// Control messages that found the queue full: few, and never lost.
     waiting: VecDeque<Bus>,
     woken: bool,
@@ -30,19 +30,22 @@ impl Relay {
         }
     }
 
-    /// Passes a message on; the stream is returned if it now needs a keyframe.
-    pub(super) fn pass(&mut self, message: &Bus) -> Option<StreamId> {
+    /// Passes a message on; returned are the layers of which a keyframe is needed now.
+    pub(super) fn pass(&mut self, message: &Bus) -> Vec<(StreamId, LayerId)> {
         let stream = message.stream();
         let Bus::Packets(_, packets) = message else {
             self.waiting.push_back(message.clone());
             self.pass_waiting();
-            return None;
+            return Vec::new();
         };
-        let whole = if self.broken.contains(&stream) {
-            self.mend(stream, packets)?
+        let whole = if self.broken.iter().any(|(broken, _)| *broken == stream) {
+            self.mend(stream, packets)
         } else {
             packets.clone()
         };
+        if whole.is_empty() {
+            return Vec::new();
+        }
         // Nothing overtakes a control message.
         let passed = self.waiting.is_empty()
             && self
@@ -51,9 +54,12 @@ impl Relay {
                 .is_ok();
         self.woken |= passed;
         if passed {
-            return None;
+            return Vec::new();
         }
-        self.broken.insert(stream).then_some(stream)
+        let lost = packets.iter().filter(|p| p.kind == Kind::Video);
+        lost.map(|p| (stream, p.layer))
+            .filter(|layer| self.broken.insert(*layer))
+            .collect()
     }
 
     /// Passes what waited, and wakes the neighbour if anything was passed.
@@ -83,21 +89,18 @@ impl Relay {
         }
     }
 
-    /// What of a batch can be passed after a loss: from its keyframe on, and all sound.
-    fn mend(&mut self, stream: StreamId, packets: &[Arc<Packet>]) -> Option<Vec<Arc<Packet>>> {
-        let keyframe = packets
-            .iter()
-            .position(|p| p.part == PayloadKind::ParameterSets);
-        if keyframe.is_some() {
-            self.broken.remove(&stream);
+    /// What of a batch can be passed after a loss: of each layer all from its keyframe on, and all sound.
+    fn mend(&mut self, stream: StreamId, packets: &[Arc<Packet>]) -> Vec<Arc<Packet>> {
+        let mut whole = Vec::new();
+        for packet in packets {
+            if packet.part == PayloadKind::ParameterSets {
+                self.broken.remove(&(stream, packet.layer));
+            }
+            let held = self.broken.contains(&(stream, packet.layer));
+            if packet.kind == Kind::Audio || !held {
+                whole.push(packet.clone());
+            }
         }
-        let from = keyframe.unwrap_or(packets.len());
-        let whole: Vec<_> = packets
-            .iter()
-            .enumerate()
-            .filter(|(i, p)| *i >= from || p.kind == Kind::Audio)
-            .map(|(_, p)| p.clone())
-            .collect();
-        (!whole.is_empty()).then_some(whole)
+        whole
     }
 }

@@ -7,7 +7,7 @@ use reverie_config::{Config, Diffusion};
 use reverie_diffusion::device::{self, Placement};
 use reverie_diffusion::hub::{Hub, Library};
 use reverie_diffusion::params::{Params, missing};
-use reverie_diffusion::stage::{Fit, Settings, StreamDiffusion};
+use reverie_diffusion::stage::{Settings, StreamDiffusion};
 use reverie_transcoder::stage::{StageError, StageFactory};
 
 use super::{Entry, MIN_VRAM_MB, Making, NEEDS, STYLE};
@@ -41,8 +41,7 @@ fn factory(hub: &Shared, making: Making<'_>) -> StageFactory {
             Ok(Arc::new(Hub::new(library, GATHER)))
         };
         let hub = hub.get_or_init(open).clone().map_err(StageError::Load)?;
-        let fit = Fit::default();
-        StreamDiffusion::factory(Settings { hub, fit }, params, board)()
+        StreamDiffusion::factory(Settings { hub }, params, board)()
     })
 }
 

@@ -3,6 +3,7 @@
 mod corpus;
 mod fuzzing;
 mod hardening;
+mod layers;
 mod lips;
 mod loss;
 #[allow(dead_code, reason = "the benchmark uses the rest")]

@@ -13,7 +13,7 @@ use reverie_sfu::engine::negotiate::{self, Candidates, Certificate, Identity, Si
 use reverie_sfu::engine::packet::Track;
 use reverie_sfu::engine::{Bus, Command, Engine, Event, Input, Limits, Output};
 use str0m::change::SdpAnswer;
-use str0m::media::{Direction, MediaKind, Mid, Pt};
+use str0m::media::{Direction, MediaKind, Mid, Pt, Rid, Simulcast, SimulcastLayer};
 use str0m::net::{Protocol, Receive};
 use str0m::rtp::{RtpPacket, RtpWrite};
 use str0m::{Candidate, IceConnectionState, RtcConfig};
@@ -26,6 +26,20 @@ use client::{due, passed};
 pub(crate) const SERVER: &str = "10.0.0.1:7000";
 /// The stream that all tests use.
 pub(crate) const STREAM: StreamId = StreamId(1);
+
+/// One packet of a layer.
+pub(crate) struct Layered<'a> {
+    /// Extended sequence number.
+    pub(crate) seq: u64,
+    /// Timestamp on the wire.
+    pub(crate) timestamp: u32,
+    /// When its picture was captured.
+    pub(crate) captured: Instant,
+    /// The last one of its picture.
+    pub(crate) marker: bool,
+    /// What it carries.
+    pub(crate) payload: &'a [u8],
+}
 
 /// One engine, its clients, and the time.
 pub(crate) struct Net {
@@ -60,6 +74,7 @@ impl Net {
         let server: SocketAddr = SERVER.parse().expect("address");
         let limits = Limits {
             keyframe_interval: Duration::from_millis(500),
+            styled_rate: 2_500_000,
         };
         Self {
             now,
@@ -86,6 +101,31 @@ impl Net {
             epoch: self.epoch,
         };
         self.join(side, Direction::SendOnly)
+    }
+
+    /// Adds a publisher whose picture has these layers and waits until it is connected; returns its index.
+    pub(crate) fn layered_publisher(&mut self, rids: &[&str]) -> usize {
+        self.generation += 1;
+        let side = Side::Publish {
+            generation: self.generation,
+            epoch: self.epoch,
+        };
+        let index = self.begin_as(side, Direction::SendOnly, rids, str::to_owned);
+        self.connect(index);
+        index
+    }
+
+    /// Adds a viewer that gives no feedback of what its way carries, and waits until it is connected.
+    pub(crate) fn silent_viewer(&mut self) -> usize {
+        let side = Side::Watch(Track::Output);
+        let index = self.begin_with(side, Direction::RecvOnly, |offer| {
+            let lines = offer.split_inclusive("\r\n");
+            lines
+                .filter(|l| !l.contains("transport-wide-cc") && !l.contains("transport-cc"))
+                .collect()
+        });
+        self.connect(index);
+        index
     }
 
     /// Adds a viewer and waits until it is connected; returns its index.
@@ -253,7 +293,21 @@ impl Net {
             self.now,
             payload.to_vec(),
         );
-        self.send(client, mid, packet.marker(marker));
+        self.send(client, mid, None, packet.marker(marker));
+    }
+
+    /// Writes one RTP packet of a layer of a client's video.
+    pub(crate) fn write_layer(&mut self, client: usize, rid: &str, packet: Layered<'_>) {
+        let mid = self.clients[client].video;
+        let write = RtpWrite::new(
+            self.pt(client, mid),
+            packet.seq.into(),
+            packet.timestamp,
+            packet.captured,
+            packet.payload.to_vec(),
+        );
+        let rid = Rid::from(rid);
+        self.send(client, mid, Some(rid), write.marker(packet.marker));
     }
 
     /// Writes one RTP packet that says more than most; the payload type is filled in.
@@ -268,14 +322,14 @@ impl Net {
             MediaKind::Video => self.clients[client].video,
         };
         let packet = packet(self.pt(client, mid));
-        self.send(client, mid, packet);
+        self.send(client, mid, None, packet);
     }
 
-    fn send(&mut self, client: usize, mid: Mid, packet: RtpWrite) {
+    fn send(&mut self, client: usize, mid: Mid, rid: Option<Rid>, packet: RtpWrite) {
         let rtc = &mut self.clients[client].rtc;
         let mut api = rtc.direct_api();
         let stream = api
-            .stream_tx_by_mid(mid, None)
+            .stream_tx_by_mid(mid, rid)
             .expect("a sending client has streams");
         stream.write_rtp(packet.nackable(true));
         self.step_client(client);
@@ -299,6 +353,16 @@ impl Net {
         direction: Direction,
         change: impl FnOnce(&str) -> String,
     ) -> usize {
+        self.begin_as(side, direction, &[], change)
+    }
+
+    fn begin_as(
+        &mut self,
+        side: Side,
+        direction: Direction,
+        rids: &[&str],
+        change: impl FnOnce(&str) -> String,
+    ) -> usize {
         let index = self.clients.len();
         let address: SocketAddr = format!("10.0.1.{}:{}", index % 250 + 1, 5000 + index)
             .parse()
@@ -306,8 +370,13 @@ impl Net {
         let mut rtc = config().build(self.now);
         rtc.add_local_candidate(Candidate::host(address, "udp").expect("candidate"));
         let mut api = rtc.sdp_api();
-        let audio = api.add_media(MediaKind::Audio, direction, None, None, None);
-        let video = api.add_media(MediaKind::Video, direction, None, None, None);
+        let one = || Some("client".to_owned());
+        let audio = api.add_media(MediaKind::Audio, direction, one(), None, None);
+        let layers = (!rids.is_empty()).then(|| Simulcast {
+            send: rids.iter().map(|rid| SimulcastLayer::new(rid)).collect(),
+            recv: Vec::new(),
+        });
+        let video = api.add_media(MediaKind::Video, direction, one(), None, layers);
         let (offer, pending) = api.apply().expect("an offer");
         let id = PeerId(index as u64);
         let identity = Identity {
@@ -337,6 +406,7 @@ impl Net {
             received: Vec::new(),
             reports: Vec::new(),
             keyframe_requests: 0,
+            layers_asked: Vec::new(),
             state: IceConnectionState::New,
             closed: false,
             cut_off: false,

@@ -215,6 +215,18 @@ fn w13_a_client_that_insists_on_one_port_for_rtcp_is_answered_with_one() {
 }
 
 #[test]
+fn w13_tracks_of_two_streams_are_refused_with_the_reason() {
+    let offer = recorded!("aiortc-publish");
+    let (before, video) = offer.split_once("m=video").expect("a picture");
+    let (_, rest) = video.split_once("a=msid:").expect("a stream");
+    let of_another = video.replace(rest.split(' ').next().unwrap_or(""), "another");
+    let why = refusal(publish(&format!("{before}m=video{of_another}")));
+    assert!(why.contains("2 streams"), "{why}");
+    let of_none = video.replace(rest.split(' ').next().unwrap_or(""), "-");
+    publish(&format!("{before}m=video{of_none}")).expect("a track of no stream");
+}
+
+#[test]
 fn w13_nothing_else_than_one_picture_and_one_sound_is_accepted_and_nothing_is_dropped_silently() {
     let offer = recorded!("chromium-publish");
     let data = "m=application 9 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=mid:2\r\na=sctp-port:5000\r\n";

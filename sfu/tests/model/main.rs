@@ -1,5 +1,7 @@
 //! `reverie model` as a user runs it, against a hub on the loopback.
 
+#[cfg(feature = "torch")]
+mod broken;
 mod fetch;
 mod hub;
 mod look;

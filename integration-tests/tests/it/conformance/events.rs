@@ -237,3 +237,38 @@ async fn e5_viewers_of_a_stopping_server_are_told_to_reconnect() -> Result<()> {
     ensure!(told.len() == 1 && told[0].0 == "reconnect", "{told:?}");
     Ok(())
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e5_layer_selection_is_linked_and_says_what_is_wrong() -> Result<()> {
+    let server = TestServer::start().await?;
+    let (created, viewer) = session(&server, "/whep/show?wait=1", &chromium("watch")?).await?;
+    let link = links(&created, "urn:ietf:params:whep:ext:core:layer");
+    let target = link.first().and_then(|l| l.strip_prefix('<'));
+    let target = target.and_then(|l| l.split('>').next());
+    let layer = server.url(target.context("a link")?);
+    ensure!(layer == format!("{viewer}/layer"), "{layer}");
+    let post = async |body: &str| send(Method::POST, &layer, &[JSON], body.to_owned()).await;
+    let nothing = post(r#"{"encodingId":"h"}"#).await?;
+    is_problem(&nothing, 422, "it sends none")?;
+    let other = post(r#"{"mediaId":"77","encodingId":"h"}"#).await?;
+    is_problem(&other, 422, "mediaId")?;
+    is_problem(&post("[]").await?, 400, "selection")?;
+    let plain = send(
+        Method::POST,
+        &layer,
+        &[("content-type", "text/plain")],
+        "{}",
+    )
+    .await?;
+    is_problem(&plain, 415, "application/json")?;
+    let freed = send(Method::DELETE, &layer, &[], "").await?;
+    ensure!(
+        freed.status == 200,
+        "nothing was chosen, and that is no error: {freed:?}"
+    );
+    let gone = server.url("/whep/show/0123/layer");
+    let gone = send(Method::DELETE, &gone, &[], "").await?;
+    ensure!(gone.status == 404, "{gone:?}");
+    server.stop().await;
+    Ok(())
+}

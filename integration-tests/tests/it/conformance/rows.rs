@@ -123,7 +123,7 @@ pub(super) const ROWS: [Row; 25] = [
         "W17",
         "RFC 9725, 4.8",
         "Simulcast offers are accepted; Opus stereo is kept; the H264 profile is the one viewers get",
-        "Of a simulcast publisher one layer is forwarded.",
+        "Each viewer is given the layer that its connection carries.",
     ),
     row(
         "W18",
@@ -165,7 +165,7 @@ pub(super) const ROWS: [Row; 25] = [
         "E5",
         "WHEP events draft",
         "By `Link`: server-sent events of the session, and layer selection; our own event `moment`",
-        "Not met: layer selection. Of a simulcast publisher one layer is forwarded, so there is nothing to select, and the event `layers` is never sent. `scte35` is not offered: no advertisements are inserted. A stream's URL is a secret of its own and needs no token, since `EventSource` can send none.",
+        "Layers are selected by `mediaId` and `encodingId`; H264 has no spatial or temporal layers inside of one encoding, so their ids are ignored. `scte35` is not offered: no advertisements are inserted. A stream's URL is a secret of its own and needs no token, since `EventSource` can send none.",
     ),
     row(
         "E6",

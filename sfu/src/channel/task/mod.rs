@@ -22,10 +22,10 @@ use super::events::Log;
 use super::pipe::Pipe;
 use super::registry::Channels;
 use super::style::Style;
-use super::{ChannelView, Claim, Joined, Message, MomentView, PipelineView};
+use super::{ChannelView, Claim, Joined, LayersView, Message, MomentView, PipelineView};
 use crate::auth::Holder;
-use crate::engine::Stats;
 use crate::engine::ids::{PeerId, StreamId};
+use crate::engine::{LayerState, Stats};
 use crate::session::Protocol;
 
 /// How often a loaded pipeline is looked at, and changes of the audience are told.
@@ -66,6 +66,7 @@ pub(super) fn spawn(
         live: false,
         profile: None,
         b_frames: false,
+        layers: Vec::new(),
         generation: 0,
         epoch: Instant::now(),
         shown: PipelineView {
@@ -89,6 +90,8 @@ struct Peer {
     _claim: Claim,
     connected: Option<Instant>,
     stats: Stats,
+    /// What its way carried last in bits per second, while it was shown the styled picture, and when that was told.
+    estimate: Option<(u64, Instant)>,
 }
 
 struct Task {
@@ -123,6 +126,8 @@ struct Task {
     profile: Option<u32>,
     /// The publisher's picture has B-frames.
     b_frames: bool,
+    /// Of its picture, in rising order; none without simulcast.
+    layers: Vec<LayerState>,
     generation: u32,
     /// Zero of the channel's media time line.
     epoch: Instant,
@@ -184,6 +189,7 @@ impl Task {
             Message::Publish(holder, reply) => drop(reply.send(self.ticket(holder))),
             Message::IsLive(reply) => drop(reply.send(self.live)),
             Message::Profile(reply) => drop(reply.send(self.profile)),
+            Message::Layers(reply) => drop(reply.send(LayersView::of(&self.layers))),
             Message::Joined(joined, claim) => {
                 self.peers.insert(
                     joined.peer,
@@ -192,6 +198,7 @@ impl Task {
                         _claim: claim,
                         connected: None,
                         stats: Stats::default(),
+                        estimate: None,
                     },
                 );
             }
@@ -229,6 +236,7 @@ impl Task {
             self.direct(Input::Timeout);
         }
         self.watch_pipeline(at);
+        self.follow_viewers(at);
         self.watch_status();
         let viewers = self.viewers();
         if viewers != self.told_viewers {
@@ -287,6 +295,7 @@ impl Task {
             audio,
             video,
             warnings: self.warnings(),
+            layers: LayersView::of(&self.layers),
             event: self.log.last(),
             pipeline: self.shown.clone(),
             pipelines: shared.stages.names().map(str::to_owned).collect(),

@@ -126,6 +126,8 @@ impl Task {
         for note in posted.notes {
             self.noted(note);
         }
+        let unrecorded = &self.channels.shared.metrics.frames_unrecorded;
+        unrecorded.inc_by(posted.unrecorded);
         self.fares(Input::Delay(posted.delay));
         self.fares(Input::Reload(posted.reload));
     }

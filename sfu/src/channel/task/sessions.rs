@@ -7,11 +7,11 @@ use reverie_moments as moments;
 use serde_json::json;
 
 use super::super::director::Input;
-use super::super::{Claim, Ticket};
+use super::super::{Claim, LayersView, Ticket};
 use super::Task;
 use crate::auth::Holder;
 use crate::engine::ids::PeerId;
-use crate::engine::{CloseReason, Event, Stats};
+use crate::engine::{CloseReason, Event, LayerState, Stats};
 use crate::session::Protocol;
 
 impl Task {
@@ -42,6 +42,12 @@ impl Task {
                 .shared
                 .metrics
                 .skew(if styled { "styled" } else { "camera" }, seconds),
+            Event::Estimate(peer, estimate) => {
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.estimate = Some((estimate, Instant::now()));
+                }
+            }
+            Event::Layers(layers) => self.layers(layers),
             Event::NothingHeard(peer) => self.nothing_heard(peer),
             Event::Moved(peer) => {
                 tracing::info!(channel = %self.name, %peer, "the client's address changed")
@@ -124,6 +130,7 @@ impl Task {
 
     pub(super) fn offline(&mut self) {
         self.publisher = None;
+        self.layers.clear();
         self.b_frames = false;
         if !self.live {
             return;
@@ -184,6 +191,14 @@ impl Task {
         if let Some(count) = grown(stats.nacks_received, peer.stats.nacks_received) {
             metrics.feedback("in", "nack", count);
             peer.stats.nacks_received = stats.nacks_received;
+        }
+    }
+
+    /// The layers of the publisher's picture are others than before.
+    fn layers(&mut self, layers: Vec<LayerState>) {
+        if self.publisher.is_some() {
+            self.layers = layers;
+            self.tell("layers", 0, json!(LayersView::of(&self.layers)));
         }
     }
 

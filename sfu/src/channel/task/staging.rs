@@ -17,6 +17,8 @@ use crate::stages::Making;
 
 /// A unit that waited no longer than this beside its own work shows that the pipeline keeps pace.
 const CAUGHT_UP: Duration = Duration::from_millis(100);
+/// An estimate counts for this long.
+const ESTIMATE: Duration = Duration::from_secs(4);
 
 impl Task {
     pub(super) fn warm(&mut self, name: Option<String>) -> Result<PipelineView, Refused> {
@@ -225,6 +227,22 @@ impl Task {
         {
             tracing::error!(channel = %self.name, "the media thread is so far behind that a command was lost");
         }
+    }
+
+    /// The encoder follows those viewers that told what their connections carry.
+    pub(super) fn follow_viewers(&mut self, at: Instant) {
+        let Some(pipe) = &mut self.pipe else { return };
+        let viewers = self
+            .peers
+            .values()
+            .filter(|p| p.connected.is_some() && p.joined.output);
+        let fresh = |told: &Instant| at.saturating_duration_since(*told) < ESTIMATE;
+        let mut estimates: Vec<u64> = viewers
+            .clone()
+            .filter_map(|p| p.estimate.filter(|(_, told)| fresh(told)))
+            .map(|(estimate, _)| estimate)
+            .collect();
+        pipe.follow(at, &mut estimates, viewers.count());
     }
 
     pub(super) fn watch_pipeline(&mut self, at: Instant) {

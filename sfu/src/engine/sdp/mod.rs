@@ -95,6 +95,8 @@ pub struct Section {
     pub mid: Option<String>,
     /// `a=rtcp-mux`: RTP and RTCP share a port (RFC 5761).
     pub rtcp_mux: bool,
+    /// The streams that `a=msid` says its track belongs to (RFC 8830); none for `-`.
+    pub streams: Vec<String>,
 }
 
 impl Section {
@@ -175,6 +177,18 @@ impl Summary {
             .filter(move |s| s.kind.as_ref().is_ok_and(|k| *k == kind))
     }
 
+    /// The streams of all enabled sections, each once.
+    #[must_use]
+    pub fn streams(&self) -> Vec<&str> {
+        let mut streams: Vec<&str> = Vec::new();
+        for id in self.enabled().flat_map(|s| &s.streams) {
+            if !streams.contains(&id.as_str()) {
+                streams.push(id);
+            }
+        }
+        streams
+    }
+
     /// True if one transport is enough for all enabled sections (RFC 9143).
     #[must_use]
     pub fn is_bundled(&self) -> bool {
@@ -211,6 +225,7 @@ impl Section {
             disabled,
             mid: None,
             rtcp_mux: false,
+            streams: Vec::new(),
         }
     }
 
@@ -221,6 +236,9 @@ impl Section {
             self.rtcp_mux = true;
         } else if let Some(mid) = attribute.strip_prefix("mid:") {
             self.mid = Some(mid.to_owned());
+        } else if let Some(msid) = attribute.strip_prefix("msid:") {
+            let stream = msid.split(' ').next().filter(|id| *id != "-");
+            self.streams.extend(stream.map(str::to_owned));
         } else if let Some((pt, codec)) = attribute
             .strip_prefix("rtpmap:")
             .and_then(|map| map.split_once(' '))

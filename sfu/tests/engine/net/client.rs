@@ -21,6 +21,8 @@ pub(crate) struct Client {
     pub(crate) reports: Vec<(Ssrc, SystemTime, u32)>,
     /// Keyframe requests it received.
     pub(crate) keyframe_requests: usize,
+    /// The layers that they were for, in order; those without a name are left out.
+    pub(crate) layers_asked: Vec<String>,
     /// Its ICE state.
     pub(crate) state: IceConnectionState,
     /// True once it was told that the session is over.
@@ -56,7 +58,11 @@ impl Client {
                 let rtp = info.rtp_time.numer() as u32;
                 self.reports.push((info.ssrc, info.ntp_time, rtp));
             }
-            str0m::Event::KeyframeRequest(_) => self.keyframe_requests += 1,
+            str0m::Event::KeyframeRequest(request) => {
+                self.keyframe_requests += 1;
+                self.layers_asked
+                    .extend(request.rid.map(|rid| rid.to_string()));
+            }
             str0m::Event::IceConnectionStateChange(state) => self.state = state,
             str0m::Event::Closed => self.closed = true,
             _ => {}
