@@ -101,10 +101,12 @@ impl Tx {
     }
 
     async fn room(&mut self, submission: &Submission) -> Result<Room, Error> {
+        // The first list of states is the one of the index, which keeps ended moments from being looked at.
         let row = sqlx::query(
             "SELECT
                 (SELECT COUNT(*) FROM moments WHERE channel_id = $1
-                    AND state IN ('submitted', 'pending_approval', 'queued')) AS waiting,
+                    AND state IN ('submitted', 'pending_approval', 'queued', 'warming', 'active')
+                    AND state NOT IN ('warming', 'active')) AS waiting,
                 (SELECT MAX(lease_until) FROM streams WHERE channel_id = $1 AND track = $4) AS online_until,
                 (SELECT id FROM moments WHERE channel_id = $1 AND viewer_opaque = $2 AND state = 'submitted') AS open,
                 (SELECT MAX(created_at) FROM moments WHERE channel_id = $1 AND viewer_opaque = $2 AND created_at > $3

@@ -50,6 +50,7 @@ CREATE UNIQUE INDEX moments_idem ON moments(channel_id, viewer_opaque, idempoten
 CREATE UNIQUE INDEX moments_one_live ON moments(channel_id) WHERE state IN ('warming', 'active');
 -- A viewer pays for one moment at a time.
 CREATE UNIQUE INDEX moments_one_submitted ON moments(channel_id, viewer_opaque) WHERE state = 'submitted';
+CREATE INDEX moments_open ON moments(channel_id) WHERE state IN ('submitted', 'pending_approval', 'queued', 'warming', 'active');
 CREATE INDEX moments_queue ON moments(channel_id, seq) WHERE state = 'queued';
 CREATE INDEX moments_reap ON moments(deadline) WHERE state IN ('submitted', 'pending_approval', 'queued', 'warming', 'active');
 CREATE INDEX moments_viewer ON moments(viewer_opaque, created_at);
