@@ -32,7 +32,7 @@ const MAY_KNOW: [(&str, &[&str]); 6] = [
 ];
 
 /// Word, and the only places where it may stand in source code.
-const ONLY_IN: [(&str, &[&str]); 19] = [
+const ONLY_IN: [(&str, &[&str]); 20] = [
     ("tch", &["diffusion/"]),
     ("openh264", &["transcoder/"]),
     ("openh264_sys2", &["transcoder/"]),
@@ -51,7 +51,15 @@ const ONLY_IN: [(&str, &[&str]); 19] = [
     ("tokio_rustls", &["sfu/src/tls/", "integration-tests/"]),
     ("rcgen", &["sfu/src/tls/", "sfu/tests/command.rs"]),
     ("openssl", &["sfu/src/engine/dtls.rs"]),
-    ("png", &["diffusion/src/processors/", "integration-tests/"]),
+    (
+        "png",
+        &[
+            "diffusion/src/processors/",
+            "diffusion/src/still.rs",
+            "integration-tests/",
+        ],
+    ),
+    ("zune_jpeg", &["diffusion/src/still.rs"]),
     ("hf_hub", &["sfu/src/models/"]),
     ("reqwest", &["sfu/src/models/"]),
     ("indicatif", &["sfu/src/models/"]),
