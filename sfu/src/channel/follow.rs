@@ -8,8 +8,10 @@ const LEFT_BEHIND: usize = 10;
 const SHARE: u64 = 85;
 /// Least change that is worth telling the encoder, in percent.
 const STEP: u64 = 10;
-/// Most that the rate grows at once, in percent.
+/// What the rate grows to at most at once, and falls to at least, in percent: an encoder whose rate is cut by more
+/// leaves out pictures until it has made up for what it spent.
 const RISE: u64 = 150;
+const FALL: u64 = 70;
 /// Least time before the rate falls again, and before it rises again.
 const FALL_AFTER: Duration = Duration::from_secs(1);
 const RISE_AFTER: Duration = Duration::from_secs(4);
@@ -47,7 +49,7 @@ impl Follow {
         let since = self.at.map(|at| now.saturating_duration_since(at));
         let waited = |least| since.is_none_or(|since| since >= least);
         let next = if wanted * 100 <= told * (100 - STEP) && waited(FALL_AFTER) {
-            wanted
+            wanted.max(told * FALL / 100)
         } else if wanted * 100 >= told * (100 + STEP) && waited(RISE_AFTER) {
             wanted.min(told * RISE / 100)
         } else {
@@ -83,18 +85,18 @@ mod tests {
     #[test]
     fn nine_of_ten_viewers_can_take_the_rate() {
         let now = Instant::now();
-        let ten = [9.0, 9.0, 9.0, 0.2, 2.0, 9.0, 9.0, 9.0, 9.0, 9.0];
+        let ten = [9.0, 9.0, 9.0, 0.2, 2.4, 9.0, 9.0, 9.0, 9.0, 9.0];
         let mut follow = Follow::new(LEAST, MOST);
-        assert_eq!(decide(&mut follow, now, &ten, 10), Some(1_700_000));
+        assert_eq!(decide(&mut follow, now, &ten, 10), Some(2_040_000));
         let mut follow = Follow::new(LEAST, MOST);
         assert_eq!(
-            decide(&mut follow, now, &[1.0], 1),
-            Some(850_000),
+            decide(&mut follow, now, &[2.2], 1),
+            Some(1_870_000),
             "the only one counts"
         );
         let mut follow = Follow::new(LEAST, MOST);
         assert_eq!(
-            decide(&mut follow, now, &[1.0], 10),
+            decide(&mut follow, now, &[2.2], 10),
             None,
             "the others tell nothing and are taken to have enough"
         );
@@ -104,7 +106,12 @@ mod tests {
     fn the_rate_stays_between_its_bounds() {
         let now = Instant::now();
         let mut follow = Follow::new(LEAST, MOST);
-        assert_eq!(decide(&mut follow, now, &[0.01], 1), Some(LEAST));
+        let falling = (0..20).map(|s| now + Duration::from_secs(s));
+        let rates: Vec<_> = falling
+            .filter_map(|at| decide(&mut follow, at, &[0.01], 1))
+            .collect();
+        assert_eq!(rates.first(), Some(&1_750_000), "in steps");
+        assert_eq!(rates.last(), Some(&LEAST));
         let mut follow = Follow::new(LEAST, MOST);
         assert_eq!(decide(&mut follow, now, &[50.0], 1), None, "it is there");
         assert_eq!(decide(&mut follow, now, &[], 0), None);
@@ -112,16 +119,16 @@ mod tests {
     }
 
     #[test]
-    fn it_falls_soon_and_rises_slowly_and_little_at_once() {
+    fn it_falls_soon_and_rises_slowly_and_never_far_at_once() {
         let start = Instant::now();
         let at = |s: f64| start + Duration::from_secs_f64(s);
         let mut follow = Follow::new(LEAST, MOST);
-        assert_eq!(decide(&mut follow, at(0.0), &[1.0], 1), Some(850_000));
-        assert_eq!(decide(&mut follow, at(0.9), &[0.5], 1), None, "too soon");
-        assert_eq!(decide(&mut follow, at(1.0), &[0.5], 1), Some(425_000));
-        assert_eq!(decide(&mut follow, at(3.0), &[0.54], 1), None, "too little");
+        assert_eq!(decide(&mut follow, at(0.0), &[2.2], 1), Some(1_870_000));
+        assert_eq!(decide(&mut follow, at(0.9), &[1.0], 1), None, "too soon");
+        assert_eq!(decide(&mut follow, at(1.0), &[1.0], 1), Some(1_309_000));
+        assert_eq!(decide(&mut follow, at(3.0), &[1.6], 1), None, "too little");
         assert_eq!(decide(&mut follow, at(4.9), &[5.0], 1), None, "too soon");
-        assert_eq!(decide(&mut follow, at(5.0), &[5.0], 1), Some(637_500));
-        assert_eq!(decide(&mut follow, at(9.0), &[5.0], 1), Some(956_250));
+        assert_eq!(decide(&mut follow, at(5.0), &[5.0], 1), Some(1_963_500));
+        assert_eq!(decide(&mut follow, at(9.0), &[5.0], 1), Some(MOST));
     }
 }
