@@ -103,10 +103,11 @@ fn prompt(kind: Kind) {
         .map(|width| random(&[2 * width, 1024], kind))
         .into();
     let every_frame = median(|| {
-        let all = weights
+        weights
             .iter()
-            .map(|weight| tokens.linear::<Tensor>(weight, None));
-        all.last().expect("there are some")
+            .map(|weight| tokens.linear::<Tensor>(weight, None))
+            .reduce(|_, next| next)
+            .expect("there are some")
     });
     row(
         "keys and values once a prompt, all of a frame",
@@ -131,10 +132,11 @@ fn time(kind: Kind) {
             .linear::<Tensor>(&first, None)
             .silu()
             .linear::<Tensor>(&second, None);
-        let all = weights
+        weights
             .iter()
-            .map(|weight| embedding.linear::<Tensor>(weight, None));
-        all.last().expect("there are some")
+            .map(|weight| embedding.linear::<Tensor>(weight, None))
+            .reduce(|_, next| next)
+            .expect("there are some")
     });
     row(
         "time embedding once a list of steps, all of a frame",
