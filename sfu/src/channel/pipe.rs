@@ -140,6 +140,7 @@ impl Pipe {
         if payloads.is_empty() {
             return None;
         }
+        self.follow.sent(payloads.iter().map(|p| p.len()).sum());
         let index = self.next_unit;
         self.next_unit += 1;
         Some(Arc::new(StyledUnit {
