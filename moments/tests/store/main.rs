@@ -11,6 +11,7 @@ mod model;
 mod postgres;
 mod promises;
 mod races;
+mod serving;
 mod world;
 
 /// Runs each test on SQLite and on PostgreSQL.

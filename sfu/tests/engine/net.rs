@@ -1,4 +1,6 @@
 //! A network without sockets or clocks: one engine and its str0m clients, in virtual time.
+//!
+//! It is one file of more than 600 lines because benchmarks and fuzz targets take it in by its path.
 
 // By its path, since benchmarks take this file by its own.
 #[path = "net/client.rs"]
