@@ -79,6 +79,12 @@ async fn three_moments_are_one_continuous_stream_for_every_viewer() -> Result<()
         frames::of_player(&player.seen[from.1..]),
     ));
     for (name, frames) in &seen {
+        println!(
+            "{name}: {} pictures, at most {:.2} s apart, held up for at most {:.2} s",
+            frames.len(),
+            frames::longest_gap(frames),
+            frames::longest_stall(frames)
+        );
         one_stream(name, frames)?;
     }
     same_pictures(&seen)?;
@@ -163,11 +169,6 @@ fn one_stream(name: &str, frames: &[Frame]) -> Result<()> {
         );
     }
     let stall = frames::longest_stall(frames);
-    println!(
-        "{name}: {} pictures, at most {:.2} s apart, held up for at most {stall:.2} s",
-        frames.len(),
-        frames::longest_gap(frames)
-    );
     ensure!(stall < STALL, "{name} was held up for {stall} s");
     Ok(())
 }
