@@ -102,6 +102,10 @@ impl Check<'_> {
                 !twitch.extension_secrets.is_empty(),
             ),
             (
+                "twitch.extension_client_secret",
+                twitch.extension_client_secret.is_some(),
+            ),
+            (
                 "twitch.extension_owner_id",
                 twitch.extension_owner_id.is_some(),
             ),

@@ -15,6 +15,8 @@ pub struct Twitch {
     pub client_secret: Option<Secret>,
     /// The extension's client id, which its receipts name.
     pub extension_client_id: Option<String>,
+    /// The extension's client secret, by which its payments are asked for; `client_secret` when both have one client id.
+    pub extension_client_secret: Option<Secret>,
     /// The extension's shared secrets, base64 as Twitch shows them. While one is exchanged several are good; the first signs.
     pub extension_secrets: Vec<Secret>,
     /// The user id of the extension's owner, in whose name pokes are sent.
@@ -43,6 +45,11 @@ impl Twitch {
             Maybe(ID),
         );
         visitor.key(
+            "twitch.extension_client_secret",
+            &mut self.extension_client_secret,
+            Token,
+        );
+        visitor.key(
             "twitch.extension_secrets",
             &mut self.extension_secrets,
             Each(Base64),
@@ -67,6 +74,7 @@ impl Default for Twitch {
             client_id: None,
             client_secret: None,
             extension_client_id: None,
+            extension_client_secret: None,
             extension_secrets: Vec::new(),
             extension_owner_id: None,
             eventsub_secret: None,

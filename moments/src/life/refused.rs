@@ -129,6 +129,14 @@ pub enum Refused {
         /// The transaction.
         transaction_id: String,
     },
+    /// A product that cannot be offered.
+    #[error("the product {sku:?} {why}")]
+    Product {
+        /// The product.
+        sku: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The viewer has not enough credits.
     #[error("the moment costs {price} credits; {balance} are there")]
     Poor {

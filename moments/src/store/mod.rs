@@ -7,6 +7,7 @@
 //!
 //! The time comes in with each call, in milliseconds since the Unix epoch.
 
+mod blocklist;
 mod channel;
 mod engine;
 mod error;
@@ -15,10 +16,12 @@ mod ledger;
 mod migrate;
 mod node;
 mod outbox;
+mod products;
 mod queue;
 mod read;
 mod reap;
 mod receipt;
+mod reconciled;
 mod row;
 mod submit;
 mod tx;
@@ -37,6 +40,7 @@ pub use lease::{Beat, Lease, Outcome};
 pub use ledger::CREDIT;
 pub use node::{Node, StreamLease};
 pub use outbox::{Mail, backoff};
+pub use products::{Catalogue, MAX_PRODUCTS, Product};
 pub use read::{Event, Snapshot};
 pub use reap::Reaped;
 pub use receipt::Paid;

@@ -11,6 +11,7 @@ mod model;
 mod postgres;
 mod promises;
 mod races;
+mod selling;
 mod serving;
 mod world;
 

@@ -1,0 +1,79 @@
+//! Which prompts are not taken, whoever pays: words of the channel's own list, and what is vulgar in English.
+//!
+//! A filter errs on both sides. It is the first look and costs nobody anything; the second one is a moderator's.
+
+mod blocklist;
+mod fold;
+
+use rustrict::{Censor, Type};
+
+pub use blocklist::{BadEntry, Blocklist, MAX_ENTRIES, MAX_ENTRY_CHARS};
+
+use crate::refused::Refused;
+
+/// Looks a prompt through.
+///
+/// # Errors
+/// When it has a word of the list, or, where `vulgar` is not taken, one that offends.
+pub fn check(prompt: &str, blocklist: &Blocklist, refuse_vulgar: bool) -> Result<(), Refused> {
+    if blocklist.finds(prompt) {
+        return Err(Refused::Blocked);
+    }
+    // What is mild, such as a bloody sunset, is a picture.
+    let vulgar = Type::INAPPROPRIATE & Type::MODERATE_OR_HIGHER;
+    if refuse_vulgar && Censor::from_str(prompt).analyze().is(vulgar) {
+        return Err(Refused::Vulgar);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(prompt: &str) -> Option<Refused> {
+        check(prompt, &Blocklist::default(), true).err()
+    }
+
+    #[test]
+    fn pictures_are_taken() {
+        for prompt in [
+            "a village in Scunthorpe at night, oil on canvas",
+            "bloody sunset over the sea, killer whales",
+            "a cockatoo and a shih tzu in the style of Dick Bruna",
+            "an assassin in a cloak, therapist's office, pen island",
+            "hello from hell, a damned castle, classic analog photo",
+            "海辺の夕日、水彩画",
+            "дождь над городом",
+            "a café in Zürich, émigré, über-cozy",
+            "1girl, 4k, 8-bit, f/1.8, (masterpiece:1.2)",
+        ] {
+            assert_eq!(refused(prompt), None, "{prompt}");
+        }
+    }
+
+    #[test]
+    fn vulgar_words_are_refused_also_in_disguise() {
+        for prompt in [
+            "a fucking mess",
+            "FuCk",
+            "f u c k",
+            "f*ck this",
+            "sh1t",
+            "ｆｕｃｋ",
+        ] {
+            assert_eq!(refused(prompt), Some(Refused::Vulgar), "{prompt}");
+        }
+    }
+
+    #[test]
+    fn a_channel_may_take_them() {
+        assert_eq!(check("what the fuck", &Blocklist::default(), false), Ok(()));
+    }
+
+    #[test]
+    fn the_list_is_asked_in_any_case() {
+        let list = Blocklist::new(["Voldemort"]).unwrap();
+        assert_eq!(check("lord v0ldem0rt", &list, false), Err(Refused::Blocked));
+    }
+}
