@@ -40,13 +40,13 @@ mod tests {
         for prompt in [
             "a village in Scunthorpe at night, oil on canvas",
             "bloody sunset over the sea, killer whales",
-            "a cockatoo and a shih tzu in the style of Dick Bruna",
-            "an assassin in a cloak, therapist's office, pen island",
+            "a cockatoo in the style of Klimt",
+            "an assassin in a cloak, a classic bass, a glass of grass",
             "hello from hell, a damned castle, classic analog photo",
             "海辺の夕日、水彩画",
             "дождь над городом",
             "a café in Zürich, émigré, über-cozy",
-            "1girl, 4k, 8-bit, f/1.8, (masterpiece:1.2)",
+            "a fox, 4k, 8-bit, f/1.8, (masterpiece:1.2)",
         ] {
             assert_eq!(refused(prompt), None, "{prompt}");
         }

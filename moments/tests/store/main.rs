@@ -7,6 +7,7 @@
 
 mod kill;
 mod model;
+mod people;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod promises;

@@ -16,6 +16,7 @@ on_both!(
     a_blocked_prompt_is_refused_before_it_is_paid,
     a_blocklist_that_changed_meanwhile_is_not_overwritten,
     what_was_reconciled_never_goes_back,
+    a_channel_and_the_one_it_is_tied_to_are_found_from_either_side,
 );
 
 fn product(sku: &str, price: i64) -> Product {
@@ -166,4 +167,15 @@ async fn what_was_reconciled_never_goes_back(world: World) {
     store.set_reconciled("bits", 10).await.unwrap();
     assert_eq!(store.reconciled("bits").await.unwrap(), Some(20));
     assert_eq!(store.reconciled("other").await.unwrap(), None);
+}
+
+async fn a_channel_and_the_one_it_is_tied_to_are_found_from_either_side(world: World) {
+    let store = &world.store;
+    store.link_channel("twitch", "42", CHANNEL).await.unwrap();
+    let external = store.linked_to("twitch", CHANNEL).await.unwrap();
+    assert_eq!(external.as_deref(), Some("42"));
+    let own = store.linked_channel("twitch", "42").await.unwrap();
+    assert_eq!(own.as_deref(), Some(CHANNEL));
+    assert_eq!(store.linked_to("other", CHANNEL).await.unwrap(), None);
+    assert_eq!(store.linked_to("twitch", "elsewhere").await.unwrap(), None);
 }
