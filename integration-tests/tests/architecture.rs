@@ -41,11 +41,14 @@ const ONLY_IN: [(&str, &[&str]); 20] = [
         "str0m",
         &["sfu/src/engine/", "sfu/tests/engine/", "sfu/benches/"],
     ),
-    ("axum", &["sfu/src/http/"]),
+    (
+        "axum",
+        &["sfu/src/http/", "integration-tests/src/twitch_sim/"],
+    ),
     ("hyper", &["sfu/src/http/", "integration-tests/"]),
     ("prometheus", &["sfu/src/metrics.rs"]),
     ("mio", &["sfu/src/shard/"]),
-    ("jsonwebtoken", &["sfu/src/auth/"]),
+    ("jsonwebtoken", &["sfu/src/auth/", "sfu/src/twitch/"]),
     ("sqlx", &["moments/src/store/", "moments/tests/store/"]),
     ("rustls", &["sfu/src/tls/", "integration-tests/"]),
     ("tokio_rustls", &["sfu/src/tls/", "integration-tests/"]),
@@ -61,7 +64,7 @@ const ONLY_IN: [(&str, &[&str]); 20] = [
     ),
     ("zune_jpeg", &["diffusion/src/still.rs"]),
     ("hf_hub", &["sfu/src/models/"]),
-    ("reqwest", &["sfu/src/models/"]),
+    ("reqwest", &["sfu/src/models/", "sfu/src/twitch/"]),
     ("indicatif", &["sfu/src/models/"]),
 ];
 

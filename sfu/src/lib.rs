@@ -11,11 +11,13 @@ pub mod engine;
 mod http;
 pub mod metrics;
 mod models;
+mod node;
 mod server;
 mod session;
 pub mod shard;
 pub mod stages;
 mod telemetry;
 mod tls;
+mod twitch;
 
 pub use server::{Running, Server, StartError};

@@ -20,10 +20,12 @@ use crate::engine::negotiate::{Certificate, Terms};
 use crate::engine::{CloseReason, Command, Limits};
 use crate::http::{self, App};
 use crate::metrics::Metrics;
+use crate::node::{self, Node};
 use crate::session::Sessions;
 use crate::shard::Bound;
 use crate::stages::Stages;
 use crate::tls::{Expiry, Https};
+use crate::twitch::Twitch;
 
 /// Events of the shards that wait for their channels.
 const EVENTS: usize = 4096;
@@ -71,6 +73,9 @@ pub enum StartError {
     /// The list of revoked tokens cannot be read; names key, file and what is wrong.
     #[error("{0}")]
     Revoked(String),
+    /// The store of moments cannot be opened; names key and what is wrong.
+    #[error("{0}")]
+    Store(String),
     /// The crypto library made no certificate.
     #[error("cannot make a DTLS certificate")]
     Certificate,
@@ -106,6 +111,8 @@ impl Server {
         let http = bind(config.http.listen, "http.listen").await?;
         let metrics_listener = bind(config.metrics.listen, "metrics.listen").await?;
         let bound = bind_shards(&config)?;
+        let store = node::open(&config).await.map_err(StartError::Store)?;
+        let node = Arc::new(Node { store });
         let metrics = Arc::new(Metrics::new());
         let (threads, shards, media, events) = start_shards(&config, bound, &metrics)?;
 
@@ -120,6 +127,7 @@ impl Server {
             .set(i64::try_from(capacity).unwrap_or(i64::MAX));
         let grace = config.http.shutdown_grace;
         let capacity = Arc::new(Semaphore::new(capacity));
+        let twitch = Arc::new(Twitch::new(&config.twitch, &metrics));
         let shared = Arc::new(Shared {
             config,
             metrics,
@@ -128,6 +136,8 @@ impl Server {
             params,
             capacity,
             sessions: Sessions::default(),
+            node: node.clone(),
+            twitch: twitch.clone(),
         });
         let channels = Channels::new(shared);
         let router = tokio::spawn(channels.clone().route(events));
@@ -151,9 +161,11 @@ impl Server {
             metrics_listener,
             None,
             http::metrics(app.clone()),
-            stopping,
+            stopping.clone(),
             grace,
         ));
+        let mut tasks = twitch.start(&node.store, &stopping);
+        tasks.extend([pages, scrapes]);
         Ok(Running {
             http: addresses.0,
             metrics: addresses.1,
@@ -162,7 +174,7 @@ impl Server {
             app,
             stop,
             threads,
-            tasks: vec![pages, scrapes],
+            tasks,
             _router: router,
         })
     }
@@ -271,6 +283,7 @@ impl Running {
             // A panic of a connection was logged where it happened.
             let _ = task.await;
         }
+        shared.node.store.close().await;
         let threads = self.threads;
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));

@@ -45,7 +45,8 @@ pub(super) async fn limit(
     request: Request,
     next: Next,
 ) -> Response {
-    let changes = [Method::POST, Method::PATCH, Method::DELETE].contains(request.method());
+    let changes =
+        [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method());
     let session = params.ok().and_then(session_of);
     match changes.then(|| check(&app, &request, session)) {
         Some(Err(wait)) => Problem::TooMany { wait }.into_response(),

@@ -1,6 +1,7 @@
 //! The HTTP side: routes, what every answer carries, and the connection loop.
 
 mod api;
+mod caller;
 mod events;
 mod extract;
 mod health;
@@ -11,10 +12,12 @@ mod pages;
 mod patch;
 mod pipelines;
 mod problem;
+mod products;
 mod rate;
 mod serve;
 mod session_events;
 mod signalling;
+mod twitch;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -130,7 +133,21 @@ pub(crate) fn public(app: App) -> Router {
             "/v1/channels/{channel}/pipeline/params/schema",
             get(pipelines::schema),
         )
+        .route(
+            "/v1/channels/{channel}/products",
+            get(products::products).put(products::set_products),
+        )
+        .route(
+            "/v1/channels/{channel}/blocklist",
+            get(products::blocklist).put(products::set_blocklist),
+        )
         .route("/v1/pipelines", get(pipelines::list))
+        .route("/v1/twitch/eventsub", post(twitch::eventsub))
+        .route("/v1/me/credits", get(twitch::credits))
+        .route("/v1/me/moments", get(twitch::moments))
+        .route("/v1/moments/{id}/intent", post(twitch::intent))
+        .route("/v1/moments/{id}/receipt", post(twitch::receipt))
+        .route("/v1/moments/{id}/credit", post(twitch::credit))
         .route("/v1/moments/{id}", get(api::moment))
         .route("/v1/moments/{id}/stop", post(api::stop))
         .route("/", get(pages::index))
@@ -295,6 +312,7 @@ fn cors(app: &App) -> CorsLayer {
             Method::GET,
             Method::HEAD,
             Method::POST,
+            Method::PUT,
             Method::PATCH,
             Method::DELETE,
         ])
@@ -333,6 +351,7 @@ async fn measure(
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",

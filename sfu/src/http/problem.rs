@@ -6,12 +6,15 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use reverie_diffusion::params::{self, Problems};
+use reverie_moments::life::Refused as Refusal;
+use reverie_moments::store;
 use serde::Serialize;
 
 use crate::auth::{Denied, Fault};
 use crate::channel::{Busy, Full, Refused};
 use crate::engine::negotiate::Rejected;
 use crate::session::Entropy;
+use crate::twitch::{eventsub, receipt};
 
 /// Seconds after which an overloaded server may be asked again.
 const RETRY_AFTER: u32 = 2;
@@ -65,6 +68,24 @@ pub(crate) enum Problem {
     ParamsChanged {
         current: String,
     },
+    /// A moment of the store that is not what the request needs.
+    Life(Refusal),
+    /// The settings are others than the request names.
+    SettingsChanged {
+        current: i64,
+    },
+    /// A header that cannot be read, and what is accepted.
+    Header {
+        name: &'static str,
+        accepted: &'static str,
+    },
+    Store,
+    /// The configuration has no keys for this part of Twitch.
+    NoTwitch,
+    /// What came as a notification of Twitch.
+    Notification(eventsub::Fault),
+    Receipt(receipt::Fault),
+    Intent,
     SoundOnly(String),
     Busy(String),
     Draining,
@@ -207,6 +228,42 @@ impl Problem {
                 "moment refused",
                 refused.to_string(),
             ),
+            Self::Life(refused) => (life_status(refused), "moment refused", refused.to_string()),
+            Self::SettingsChanged { current } => (
+                S::PRECONDITION_FAILED,
+                "the settings changed",
+                format!("If-Match must be \"{current}\""),
+            ),
+            Self::Header { name, accepted } => (
+                S::BAD_REQUEST,
+                "bad header",
+                format!("{name} is not readable; accepted is {accepted}"),
+            ),
+            Self::Store => (
+                S::SERVICE_UNAVAILABLE,
+                "the store fails",
+                "the store of moments does not answer as it should; nothing was changed".to_owned(),
+            ),
+            Self::NoTwitch => (
+                S::NOT_FOUND,
+                "no Twitch",
+                "this server has no keys for this part of Twitch".to_owned(),
+            ),
+            Self::Notification(fault) => (
+                notification_status(*fault),
+                "notification refused",
+                fault.to_string(),
+            ),
+            Self::Receipt(fault) => (
+                S::UNPROCESSABLE_ENTITY,
+                "receipt refused",
+                fault.to_string(),
+            ),
+            Self::Intent => (
+                S::FORBIDDEN,
+                "intent refused",
+                "the intent is not one that this server signed for this moment".to_owned(),
+            ),
             Self::SoundOnly(why) => (S::CONFLICT, "sound only", why.clone()),
             Self::Pipeline(why) => (S::UNPROCESSABLE_ENTITY, "unknown pipeline", why.clone()),
             Self::Params(problems) => (
@@ -287,6 +344,31 @@ fn moment_status(refused: &reverie_moments::Refused) -> StatusCode {
     }
 }
 
+fn life_status(refused: &Refusal) -> StatusCode {
+    use StatusCode as S;
+    match refused {
+        Refusal::Channel(_) | Refusal::Unknown(_) => S::NOT_FOUND,
+        Refusal::Full { .. } | Refusal::Cooldown { .. } => S::TOO_MANY_REQUESTS,
+        Refusal::Stale { .. } => S::PRECONDITION_FAILED,
+        Refusal::NotYours(_) => S::FORBIDDEN,
+        Refusal::Poor { .. } => S::PAYMENT_REQUIRED,
+        Refusal::Prompt(_)
+        | Refusal::Duration { .. }
+        | Refusal::Price { .. }
+        | Refusal::Product { .. }
+        | Refusal::Receipt { .. } => S::UNPROCESSABLE_ENTITY,
+        _ => S::CONFLICT,
+    }
+}
+
+/// Twitch takes a 4xx for final, and sends again what is answered by 5xx.
+fn notification_status(fault: eventsub::Fault) -> StatusCode {
+    match fault {
+        eventsub::Fault::Signature | eventsub::Fault::Old => StatusCode::FORBIDDEN,
+        eventsub::Fault::Malformed => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, title, detail) = self.parts();
@@ -311,7 +393,11 @@ impl IntoResponse for Problem {
             Self::NoToken | Self::BadToken(_) | Self::Elsewhere { .. } | Self::OtherHolder => {
                 headers.insert(header::WWW_AUTHENTICATE, self.challenge());
             }
-            Self::Busy(_) | Self::Draining | Self::NobodyPublishes(_) | Self::Taken(_) => {
+            Self::Busy(_)
+            | Self::Draining
+            | Self::Store
+            | Self::NobodyPublishes(_)
+            | Self::Taken(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
             }
             Self::TooMany { wait } => {
@@ -348,6 +434,18 @@ impl From<Refused> for Problem {
             Refused::Params(problems) => Self::Params(problems),
             Refused::Changed { current } => Self::ParamsChanged { current },
             Refused::Busy => Self::Busy(refused.to_string()),
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Refused(refused) => Self::Life(refused),
+            error => {
+                tracing::error!(%error, "the store fails");
+                Self::Store
+            }
         }
     }
 }
