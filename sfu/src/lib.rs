@@ -9,6 +9,7 @@ mod channel;
 pub mod cli;
 pub mod engine;
 mod http;
+mod identity;
 pub mod metrics;
 mod models;
 mod server;
@@ -18,4 +19,5 @@ pub mod stages;
 mod telemetry;
 mod tls;
 
+pub use http::routes::{ROUTES, Route, Rule};
 pub use server::{Running, Server, StartError};

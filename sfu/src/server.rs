@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use reverie_config::Config;
 use reverie_diffusion::params::Params;
+use reverie_moments::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle as Task;
@@ -19,12 +20,15 @@ use crate::channel::{Channels, Shard, Shared};
 use crate::engine::negotiate::{Certificate, Terms};
 use crate::engine::{CloseReason, Command, Limits};
 use crate::http::{self, App};
+use crate::identity::{self, Identity};
 use crate::metrics::Metrics;
 use crate::session::Sessions;
 use crate::shard::Bound;
 use crate::stages::Stages;
 use crate::tls::{Expiry, Https};
 
+/// The file of the store below the data directory.
+const STORE: &str = "moments.sqlite";
 /// Events of the shards that wait for their channels.
 const EVENTS: usize = 4096;
 
@@ -71,6 +75,9 @@ pub enum StartError {
     /// The list of revoked tokens cannot be read; names key, file and what is wrong.
     #[error("{0}")]
     Revoked(String),
+    /// The store cannot be opened; names key and what is wrong.
+    #[error("{0}")]
+    Store(String),
     /// The crypto library made no certificate.
     #[error("cannot make a DTLS certificate")]
     Certificate,
@@ -103,6 +110,7 @@ impl Server {
         let params = check_params(&config)?;
         let https = load_tls(&config).await?;
         let revoked = check_revoked(&config)?;
+        let identity = open_identity(&config).await?;
         let http = bind(config.http.listen, "http.listen").await?;
         let metrics_listener = bind(config.metrics.listen, "metrics.listen").await?;
         let bound = bind_shards(&config)?;
@@ -132,7 +140,7 @@ impl Server {
         let channels = Channels::new(shared);
         let router = tokio::spawn(channels.clone().route(events));
         let (stop, stopping) = watch::channel(false);
-        let app = App::new(channels, revoked, stopping.clone());
+        let app = App::new(channels, revoked, identity, stopping.clone());
         let addresses = (
             address(&http, "http.listen")?,
             address(&metrics_listener, "metrics.listen")?,
@@ -349,6 +357,33 @@ async fn load_tls(config: &Config) -> Result<Option<(Https, Expiry)>, StartError
     // The files are on a disk.
     let loaded = tokio::task::spawn_blocking(move || check_tls(&config)).await;
     loaded.map_err(|error| StartError::Tls(error.to_string()))?
+}
+
+/// Opens what it takes to know people, and the store that they are in, if the configuration asks for it.
+async fn open_identity(config: &Config) -> Result<Option<Arc<Identity>>, StartError> {
+    if config.auth.session_key.is_none() {
+        return Ok(None);
+    }
+    let store = open_store(config).await?;
+    let identity = identity::open(config, Some(store)).await;
+    identity.map_err(|error| StartError::Store(format!("`auth.session_key`: {error}")))
+}
+
+async fn open_store(config: &Config) -> Result<Store, StartError> {
+    let limits = reverie_moments::life::Limits::from(&config.moments);
+    let opened = match &config.store.url {
+        Some(url) => Store::open(url.reveal(), limits)
+            .await
+            .map_err(|error| format!("`store.url`: {error}")),
+        None => {
+            let file = config.data_dir.join(STORE);
+            tokio::fs::create_dir_all(&config.data_dir).await.ok();
+            Store::sqlite(&file, limits)
+                .await
+                .map_err(|error| format!("`data_dir`: {}: {error}", file.display()))
+        }
+    };
+    opened.map_err(StartError::Store)
 }
 
 fn certificate(metrics: &Metrics, Expiry(expiry): Expiry) {
