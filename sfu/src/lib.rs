@@ -9,6 +9,7 @@ mod channel;
 pub mod cli;
 pub mod engine;
 mod http;
+mod identity;
 pub mod metrics;
 mod models;
 mod node;
@@ -20,4 +21,5 @@ mod telemetry;
 mod tls;
 mod twitch;
 
+pub use http::routes::{ROUTES, Route, Rule};
 pub use server::{Running, Server, StartError};

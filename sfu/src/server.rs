@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use reverie_config::Config;
 use reverie_diffusion::params::Params;
+use reverie_moments::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle as Task;
@@ -19,6 +20,7 @@ use crate::channel::{Channels, Shard, Shared};
 use crate::engine::negotiate::{Certificate, Terms};
 use crate::engine::{CloseReason, Command, Limits};
 use crate::http::{self, App};
+use crate::identity::{self, Identity};
 use crate::metrics::Metrics;
 use crate::node::{self, Node};
 use crate::session::Sessions;
@@ -112,6 +114,7 @@ impl Server {
         let metrics_listener = bind(config.metrics.listen, "metrics.listen").await?;
         let bound = bind_shards(&config)?;
         let store = node::open(&config).await.map_err(StartError::Store)?;
+        let identity = open_identity(&config, &store).await?;
         let node = Arc::new(Node { store });
         let metrics = Arc::new(Metrics::new());
         let (threads, shards, media, events) = start_shards(&config, bound, &metrics)?;
@@ -142,7 +145,7 @@ impl Server {
         let channels = Channels::new(shared);
         let router = tokio::spawn(channels.clone().route(events));
         let (stop, stopping) = watch::channel(false);
-        let app = App::new(channels, revoked, stopping.clone());
+        let app = App::new(channels, revoked, identity, stopping.clone());
         let addresses = (
             address(&http, "http.listen")?,
             address(&metrics_listener, "metrics.listen")?,
@@ -362,6 +365,15 @@ async fn load_tls(config: &Config) -> Result<Option<(Https, Expiry)>, StartError
     // The files are on a disk.
     let loaded = tokio::task::spawn_blocking(move || check_tls(&config)).await;
     loaded.map_err(|error| StartError::Tls(error.to_string()))?
+}
+
+/// Opens what it takes to know people, if the configuration asks for it.
+async fn open_identity(
+    config: &Config,
+    store: &Store,
+) -> Result<Option<Arc<Identity>>, StartError> {
+    let identity = identity::open(config, Some(store.clone())).await;
+    identity.map_err(|error| StartError::Store(format!("`auth.session_key`: {error}")))
 }
 
 fn certificate(metrics: &Metrics, Expiry(expiry): Expiry) {

@@ -47,7 +47,7 @@ pub use lease::{Beat, Lease, Outcome};
 pub use ledger::CREDIT;
 pub use node::{Node, StreamLease};
 pub use outbox::{Mail, backoff};
-pub use people::Person;
+pub use people::{Person, Registered};
 pub use products::{Catalogue, MAX_PRODUCTS, Product};
 pub use provider::ProviderToken;
 pub use read::{Event, Snapshot};

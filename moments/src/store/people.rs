@@ -4,6 +4,7 @@ use std::fmt;
 
 use sqlx::Row as _;
 
+use super::roles::claim;
 use super::{Error, Store};
 use crate::life::Ms;
 
@@ -20,13 +21,37 @@ pub struct Person {
     pub created_at: Ms,
 }
 
+/// What became of a wish for an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registered {
+    /// It was made.
+    Done,
+    /// The address has one already, in whatever case.
+    EmailTaken,
+    /// The channel is another's, or was made without a streamer. No account was made either.
+    ChannelTaken,
+}
+
+impl Person {
+    /// The account wherever somebody is named.
+    #[must_use]
+    pub fn subject(&self) -> String {
+        format!("person:{}", self.id)
+    }
+}
+
 impl Store {
-    /// Makes an account; `false` if its address has one already, in whatever case.
+    /// Makes an account and, with `channel`, the channel whose streamer its subject is: both or none.
     ///
     /// # Errors
     /// When the id is in use, the hash is none of argon2id, or the database fails.
-    pub async fn add_person(&self, person: &Person) -> Result<bool, Error> {
+    pub async fn register(
+        &self,
+        person: &Person,
+        channel: Option<&str>,
+    ) -> Result<Registered, Error> {
         let _turn = self.turn().await;
+        let mut tx = self.engine.begin(&self.pool).await?;
         let added = sqlx::query(
             "INSERT INTO people(id, email, email_key, password, created_at) VALUES($1, $2, $3, $4, $5)
              ON CONFLICT(email_key) DO NOTHING",
@@ -36,9 +61,18 @@ impl Store {
         .bind(key(&person.email))
         .bind(person.password.as_str())
         .bind(person.created_at)
-        .execute(&self.pool)
+        .execute(&mut *tx)
         .await?;
-        Ok(added.rows_affected() == 1)
+        if added.rows_affected() == 0 {
+            return Ok(Registered::EmailTaken);
+        }
+        if let Some(channel) = channel
+            && !claim(&mut tx, person.created_at, channel, &person.subject()).await?
+        {
+            return Ok(Registered::ChannelTaken);
+        }
+        tx.commit().await?;
+        Ok(Registered::Done)
     }
 
     /// The account with this address, in whatever case.

@@ -53,26 +53,25 @@ impl Store {
     ) -> Result<bool, Error> {
         let _turn = self.turn().await;
         let mut tx = self.engine.begin(&self.pool).await?;
-        sqlx::query(
-            "INSERT INTO channels(channel_id, owner_id, created_at) VALUES($1, $2, $3)
-             ON CONFLICT(channel_id) DO NOTHING",
+        let claimed = claim(&mut tx, now, channel, subject).await?;
+        if claimed {
+            tx.commit().await?;
+        }
+        Ok(claimed)
+    }
+
+    /// Whose channel it is.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn streamer(&self, channel: &str) -> Result<Option<String>, Error> {
+        let subject = sqlx::query_scalar(
+            "SELECT subject FROM roles WHERE channel_id = $1 AND role = 'streamer'",
         )
         .bind(channel)
-        .bind(subject)
-        .bind(now)
-        .execute(&mut *tx)
+        .fetch_optional(&self.pool)
         .await?;
-        let owner: Option<String> =
-            sqlx::query_scalar("SELECT owner_id FROM channels WHERE channel_id = $1")
-                .bind(channel)
-                .fetch_one(&mut *tx)
-                .await?;
-        if owner.as_deref() != Some(subject) {
-            return Ok(false);
-        }
-        put(&mut tx, now, channel, subject, Role::Streamer).await?;
-        tx.commit().await?;
-        Ok(true)
+        Ok(subject)
     }
 
     /// Makes somebody a moderator of a channel, or an admin of all (`channel` is not looked at); who is more already
@@ -191,6 +190,34 @@ impl Store {
         .await?;
         Ok(channel)
     }
+}
+
+/// Makes the channel with this streamer, unless it is there already; `false` if it is another's then.
+pub(super) async fn claim(
+    tx: &mut Transaction<'static, Any>,
+    now: Ms,
+    channel: &str,
+    subject: &str,
+) -> Result<bool, Error> {
+    sqlx::query(
+        "INSERT INTO channels(channel_id, owner_id, created_at) VALUES($1, $2, $3)
+         ON CONFLICT(channel_id) DO NOTHING",
+    )
+    .bind(channel)
+    .bind(subject)
+    .bind(now)
+    .execute(&mut **tx)
+    .await?;
+    let owner: Option<String> =
+        sqlx::query_scalar("SELECT owner_id FROM channels WHERE channel_id = $1")
+            .bind(channel)
+            .fetch_one(&mut **tx)
+            .await?;
+    if owner.as_deref() != Some(subject) {
+        return Ok(false);
+    }
+    put(tx, now, channel, subject, Role::Streamer).await?;
+    Ok(true)
 }
 
 fn place(channel: &str, role: Role) -> &str {

@@ -84,6 +84,19 @@ impl Store {
         Ok(found.is_some())
     }
 
+    /// Whether a session of this id was ended, also where none was begun here.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn session_revoked(&self, id: &str) -> Result<bool, Error> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT revoked FROM sessions WHERE id = $1 AND revoked = 1")
+                .bind(id)
+                .fetch_optional(&self.pool)
+                .await?;
+        Ok(found.is_some())
+    }
+
     /// Takes the refresh token number `n` of a session for the next one. One that was followed by another at most `grace`
     /// ago gives that one again; an older one ends the session.
     ///
@@ -149,6 +162,22 @@ impl Store {
             )
             .await?;
         Ok(ended == 1)
+    }
+
+    /// Ends a session of somebody; `false` if it is not theirs, was over, or there is none.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn end_session_of(&self, id: &str, subject: &str) -> Result<bool, Error> {
+        let _turn = self.turn().await;
+        let ended = sqlx::query(
+            "UPDATE sessions SET revoked = 1 WHERE id = $1 AND subject = $2 AND revoked = 0",
+        )
+        .bind(id)
+        .bind(subject)
+        .execute(&self.pool)
+        .await?;
+        Ok(ended.rows_affected() == 1)
     }
 
     /// Ends all sessions of somebody and tells how many there were.

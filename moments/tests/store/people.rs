@@ -1,7 +1,7 @@
 //! People, roles, sessions and keys, on both databases.
 
 use reverie_moments::store::{
-    ApiKey, Error, Person, ProviderToken, Refreshed, Role, Session, Store,
+    ApiKey, Error, Person, ProviderToken, Refreshed, Registered, Role, Session, Store,
 };
 
 use crate::on_both;
@@ -11,6 +11,7 @@ on_both!(
     an_address_is_one_account_in_whatever_case,
     of_many_who_register_one_address_at_once_one_gets_it,
     a_password_is_kept_as_a_hash_of_argon2id_or_not_at_all,
+    an_account_and_its_channel_are_made_together_or_not_at_all,
     a_channel_has_one_streamer_and_the_first_who_asks_is_it,
     a_channel_that_was_made_without_a_streamer_cannot_be_claimed,
     a_role_is_for_its_channel_and_an_admins_for_all,
@@ -63,16 +64,15 @@ async fn lives(world: &World, id: &str) -> bool {
     world.store.session_lives(world.now(), id).await.unwrap()
 }
 
+/// Whether an account was made.
+async fn registered(world: &World, person: &Person) -> bool {
+    world.store.register(person, None).await.unwrap() == Registered::Done
+}
+
 async fn an_address_is_one_account_in_whatever_case(world: World) {
     let ann = person("1", "Ann@Example.org");
-    assert!(world.store.add_person(&ann).await.unwrap());
-    assert!(
-        !world
-            .store
-            .add_person(&person("2", "ann@EXAMPLE.ORG"))
-            .await
-            .unwrap()
-    );
+    assert!(registered(&world, &ann).await);
+    assert!(!registered(&world, &person("2", "ann@EXAMPLE.ORG")).await);
     let found = world
         .store
         .person_by_email("ANN@example.org")
@@ -97,10 +97,8 @@ async fn of_many_who_register_one_address_at_once_one_gets_it(world: World) {
             "BOB@example.org"
         };
         tokio::spawn(async move {
-            store
-                .add_person(&person(&n.to_string(), email))
-                .await
-                .unwrap()
+            let added = store.register(&person(&n.to_string(), email), None).await;
+            added.unwrap() == Registered::Done
         })
     });
     let mut added = 0;
@@ -113,9 +111,9 @@ async fn of_many_who_register_one_address_at_once_one_gets_it(world: World) {
 async fn a_password_is_kept_as_a_hash_of_argon2id_or_not_at_all(world: World) {
     let mut ann = person("1", "ann@example.org");
     ann.password = "hunter2".into();
-    assert!(world.store.add_person(&ann).await.is_err());
+    assert!(world.store.register(&ann, None).await.is_err());
     ann.password = HASH.into();
-    assert!(world.store.add_person(&ann).await.unwrap());
+    assert!(registered(&world, &ann).await);
     assert!(world.store.set_password("1", "hunter2").await.is_err());
     let other = HASH.replace("c2FsdHNhbHQ", "b3RoZXJzYWx0");
     assert!(world.store.set_password("1", &other).await.unwrap());
@@ -123,6 +121,31 @@ async fn a_password_is_kept_as_a_hash_of_argon2id_or_not_at_all(world: World) {
     assert_eq!(
         world.store.person("1").await.unwrap().unwrap().password,
         other
+    );
+}
+
+async fn an_account_and_its_channel_are_made_together_or_not_at_all(world: World) {
+    let (ann, bob) = (
+        person("1", "ann@example.org"),
+        person("2", "bob@example.org"),
+    );
+    let register = async |person, channel| world.store.register(person, channel).await.unwrap();
+    assert_eq!(register(&ann, Some("mine")).await, Registered::Done);
+    assert_eq!(register(&bob, Some("mine")).await, Registered::ChannelTaken);
+    assert_eq!(
+        world.store.person("2").await.unwrap(),
+        None,
+        "no account either"
+    );
+    assert_eq!(register(&bob, None).await, Registered::Done);
+    assert_eq!(
+        register(&person("3", "BOB@example.org"), Some("free")).await,
+        Registered::EmailTaken
+    );
+    assert_eq!(world.store.streamer("free").await.unwrap(), None);
+    assert_eq!(
+        world.store.streamer("mine").await.unwrap().as_deref(),
+        Some("person:1")
     );
 }
 
@@ -327,8 +350,11 @@ async fn refresh(store: &Store, now: i64, n: i64) -> Refreshed {
 async fn the_sessions_of_one_subject_end_together(world: World) {
     opened(&world, "s1").await;
     opened(&world, "s2").await;
+    assert!(!world.store.session_revoked("s1").await.unwrap());
     let other = session(&world, "s3", "person:bob");
     world.store.open_session(world.now(), &other).await.unwrap();
+    let ends = async |id, subject| world.store.end_session_of(id, subject).await.unwrap();
+    assert!(!ends("s3", "person:ann").await, "not theirs");
     assert_eq!(world.store.end_sessions_of("person:ann").await.unwrap(), 2);
     assert!(!lives(&world, "s1").await && !lives(&world, "s2").await && lives(&world, "s3").await);
 }

@@ -155,7 +155,7 @@ pub(super) fn still_allowed(app: &App, id: Option<&str>) -> Result<(), Problem> 
     }
 }
 
-fn refused(app: &App, denied: Denied) -> Problem {
+pub(super) fn refused(app: &App, denied: Denied) -> Problem {
     let refusals = &app.shared.metrics.auth_refusals;
     refusals.with_label_values(&[denied.name()]).inc();
     denied.into()
@@ -173,7 +173,7 @@ fn now_s() -> u64 {
 }
 
 /// The token of the header `Authorization` (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();

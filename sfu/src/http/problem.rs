@@ -10,9 +10,11 @@ use reverie_moments::life::Refused as Refusal;
 use reverie_moments::store;
 use serde::Serialize;
 
+use crate::auth::password::Unhashed;
 use crate::auth::{Denied, Fault};
 use crate::channel::{Busy, Full, Refused};
 use crate::engine::negotiate::Rejected;
+use crate::identity;
 use crate::session::Entropy;
 use crate::twitch::{eventsub, receipt};
 
@@ -94,6 +96,16 @@ pub(crate) enum Problem {
     TooMany {
         wait: Duration,
     },
+    /// Nobody can sign in here, or not like this: which key of the configuration is missing.
+    NotConfigured(&'static str),
+    /// A request with a cookie from a page of somebody else.
+    CrossSite,
+    SignIn(String),
+    EmailTaken,
+    ChannelTaken(String),
+    UnknownToken(String),
+    /// A service that this server asked has failed.
+    Service(String),
 }
 
 #[derive(Serialize)]
@@ -293,6 +305,29 @@ impl Problem {
                 )
             }
             Self::Layer(detail) => (S::UNPROCESSABLE_ENTITY, "no such layer", detail.clone()),
+            Self::NotConfigured(key) => (
+                S::NOT_FOUND,
+                "not configured",
+                format!("this server has no `{key}`"),
+            ),
+            Self::CrossSite => (
+                S::FORBIDDEN,
+                "cross-site request",
+                "a request with a cookie is taken from this server's own pages only; send Origin, or Authorization instead of the cookie".to_owned(),
+            ),
+            Self::SignIn(why) => (S::UNAUTHORIZED, "not signed in", why.clone()),
+            Self::EmailTaken => (
+                S::CONFLICT,
+                "address in use",
+                "the e-mail address has an account already".to_owned(),
+            ),
+            Self::ChannelTaken(why) => (S::CONFLICT, "channel in use", why.clone()),
+            Self::UnknownToken(id) => (
+                S::NOT_FOUND,
+                "unknown token",
+                format!("you have no token {id:?} that can be taken back"),
+            ),
+            Self::Service(why) => (S::BAD_GATEWAY, "service failed", why.clone()),
             Self::TooMany { wait } => (
                 S::TOO_MANY_REQUESTS,
                 "too many requests",
@@ -314,6 +349,12 @@ impl Problem {
         };
         HeaderValue::from_str(&format!("Bearer realm=\"reverie\"{error}"))
             .expect("faults are constants of printable ASCII")
+    }
+
+    /// The store's failure is for the log; whoever asked may ask again.
+    pub(crate) fn store(error: reverie_moments::store::Error) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::Busy("the store does not answer".to_owned())
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -390,7 +431,11 @@ impl IntoResponse for Problem {
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match &self {
-            Self::NoToken | Self::BadToken(_) | Self::Elsewhere { .. } | Self::OtherHolder => {
+            Self::NoToken
+            | Self::BadToken(_)
+            | Self::Elsewhere { .. }
+            | Self::OtherHolder
+            | Self::SignIn(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, self.challenge());
             }
             Self::Busy(_)
@@ -465,6 +510,25 @@ impl From<crate::shard::Busy> for Problem {
 impl From<Full> for Problem {
     fn from(full: Full) -> Self {
         Self::Busy(full.to_string())
+    }
+}
+
+impl From<identity::Refused> for Problem {
+    fn from(refused: identity::Refused) -> Self {
+        use identity::Refused as R;
+        match refused {
+            R::Credentials | R::Refresh => Self::SignIn(refused.to_string()),
+            R::Email(_) | R::Password(Unhashed::Password) => Self::Json(refused.to_string()),
+            R::Taken => Self::EmailTaken,
+            R::ChannelTaken(_) => Self::ChannelTaken(refused.to_string()),
+            R::NoRole(channel) => Self::Elsewhere {
+                has: "somebody who is nothing there".to_owned(),
+                needs: format!("a moderator or the streamer of channel {channel:?}"),
+            },
+            R::Store(error) => Self::store(error),
+            R::Twitch(error) => Self::Service(error.to_string()),
+            R::Password(_) | R::Unsigned(_) | R::Entropy(_) => Self::Busy(refused.to_string()),
+        }
     }
 }
 

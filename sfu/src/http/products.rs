@@ -74,7 +74,7 @@ pub(super) async fn set_products(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    allow(&app, &headers, Need::Control)?;
+    allow(&app, &headers, Need::Own(&name.0))?;
     let wanted: Products = json(&app, &headers, body, false).await?;
     let products = wanted.products.into_iter().map(|shown| read(&app, shown));
     let products = products.collect::<Result<Vec<_>, _>>()?;
@@ -99,7 +99,7 @@ pub(super) async fn blocklist(
     name: ChannelName,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
-    allow(&app, &headers, Need::Control)?;
+    allow(&app, &headers, Need::Moderate(&name.0))?;
     let (list, version) = app.shared.node.store.blocklist(&name.0).await?;
     Ok(words(&list, version))
 }
@@ -111,7 +111,7 @@ pub(super) async fn set_blocklist(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    allow(&app, &headers, Need::Control)?;
+    allow(&app, &headers, Need::Moderate(&name.0))?;
     let wanted: Words = json(&app, &headers, body, false).await?;
     let list = Blocklist::new(wanted.entries).map_err(|bad| Problem::Json(bad.to_string()))?;
     let store = &app.shared.node.store;

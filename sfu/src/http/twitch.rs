@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::App;
-use super::caller::{self, Asked};
+use super::caller::{self, Asked, Caller};
 use super::extract::{PathOf, json, text};
 use super::problem::Problem;
 use crate::node::now_ms;
@@ -189,11 +189,11 @@ pub(super) async fn credits(
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(asked) = asked.map_err(|why| Problem::Json(why.body_text()))?;
-    let viewer = caller::of_request(&app, &headers, &asked)?;
+    let Caller { channel, viewer } = caller::of_request(&app, &headers, &asked)?;
     let store = &app.shared.node.store;
-    let balance = store.balance(&asked.channel, viewer.account()).await?;
+    let balance = store.balance(&channel, viewer.account()).await?;
     let name = app.shared.twitch.name(viewer.id.as_deref()).await;
-    let body = json!({ "channel": asked.channel, "name": name, "credits": balance });
+    let body = json!({ "channel": channel, "name": name, "credits": balance });
     Ok(Json(body))
 }
 
@@ -204,11 +204,11 @@ pub(super) async fn moments(
     asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(asked) = asked.map_err(|why| Problem::Json(why.body_text()))?;
-    let viewer = caller::of_request(&app, &headers, &asked)?;
+    let Caller { channel, viewer } = caller::of_request(&app, &headers, &asked)?;
     let moments = app.shared.node.store.of_viewer(&viewer.opaque, OWN).await?;
     let own = moments
         .into_iter()
-        .filter(|moment| moment.channel == asked.channel)
+        .filter(|moment| moment.channel == channel)
         .map(Own::from);
     Ok(Json(json!({ "moments": own.collect::<Vec<_>>() })))
 }

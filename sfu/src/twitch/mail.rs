@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use super::Twitch;
 use super::chat;
 use super::helix::Fault;
-use super::payment::TWITCH;
+use super::payment::broadcaster_of;
 use super::pubsub::Spacing;
 use crate::node::now_ms;
 
@@ -117,7 +117,7 @@ async fn send(twitch: &Twitch, store: &Store, mail: &Mail) -> Outcome {
     if mail.attempts > ATTEMPTS {
         return Outcome::Dropped("it was tried for a day".to_owned());
     }
-    let broadcaster = match store.linked_to(TWITCH, &mail.target).await {
+    let broadcaster = match broadcaster_of(store, &mail.target).await {
         Ok(Some(broadcaster)) => broadcaster,
         Ok(None) => return Outcome::Dropped("the channel is none of Twitch".to_owned()),
         Err(_) => return Outcome::Later(None),

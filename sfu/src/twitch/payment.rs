@@ -4,9 +4,7 @@ use reverie_moments::life::{Ms, Receipt, Refused};
 use reverie_moments::store::{Error, Paid, Store};
 
 use super::receipt::BITS;
-
-/// What the store calls Twitch.
-pub(crate) const TWITCH: &str = "twitch";
+use crate::identity::{RESERVED, TWITCH, own_channel};
 
 /// Somebody paid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +65,8 @@ impl Payment {
         if self.in_development || self.amount <= 0 || self.extension != extension {
             return Ok(Taken::Ignored);
         }
-        let Some(channel) = store.linked_channel(TWITCH, &self.broadcaster_id).await? else {
-            tracing::warn!(broadcaster = %self.broadcaster_id, "a payment in a channel that no channel here is tied to");
-            return Ok(Taken::Ignored);
-        };
+        let channel = store.linked_channel(TWITCH, &self.broadcaster_id).await?;
+        let channel = channel.unwrap_or_else(|| own_channel(&self.broadcaster_id));
         let receipt = Receipt {
             source: BITS.to_owned(),
             transaction_id: self.transaction_id,
@@ -85,7 +81,10 @@ impl Payment {
             Ok(Paid::Accepted(_)) => Ok(Taken::Paid),
             Ok(Paid::Credited) => Ok(Taken::Credited),
             Ok(Paid::Repeated(_) | Paid::RepeatedCredit) => Ok(Taken::Known),
-            Err(Error::Refused(Refused::Channel(_))) => Ok(Taken::Ignored),
+            Err(Error::Refused(Refused::Channel(channel))) => {
+                tracing::warn!(channel, "a payment in a channel that there is not");
+                Ok(Taken::Ignored)
+            }
             Err(Error::Refused(refused)) => {
                 tracing::warn!(channel = %receipt.channel, transaction = %receipt.transaction_id, %refused, "a payment is not taken");
                 Ok(Taken::Ignored)
@@ -93,4 +92,10 @@ impl Payment {
             Err(error) => Err(error),
         }
     }
+}
+
+/// The user id at Twitch of the streamer of a channel; `None` for one that is none of Twitch.
+pub(super) async fn broadcaster_of(store: &Store, channel: &str) -> Result<Option<String>, Error> {
+    let linked = store.linked_to(TWITCH, channel).await?;
+    Ok(linked.or_else(|| channel.strip_prefix(RESERVED).map(str::to_owned)))
 }
