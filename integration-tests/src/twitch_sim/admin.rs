@@ -107,21 +107,30 @@ async fn session(Of(_state): Of<Arc<State>>, Query(asked): Pairs) -> Response {
         value.map_or_else(|| default.to_owned(), Clone::clone)
     };
     let (user, channel) = (of("user", VIEWER), of("broadcaster", STREAMER));
-    let role = of("role", "viewer");
-    let mut claims: Value = json!({
-        "exp": now().as_secs() + LIFE_S,
-        "opaque_user_id": format!("Uopaque{user}"),
-        "channel_id": channel,
-        "role": role,
-        "is_unlinked": !asked.contains_key("shared"),
-        "pubsub_perms": { "listen": ["broadcast"], "send": [] },
-    });
-    if asked.contains_key("shared") {
-        claims["user_id"] = json!(user);
-    }
-    let token = jwt::sign(EXTENSION_SECRET, &claims);
+    let (role, shared) = (of("role", "viewer"), asked.contains_key("shared"));
+    let token = token(&user, &channel, &role, shared);
     fine(
         200,
-        json!({ "token": token, "opaque": claims["opaque_user_id"], "channel": channel, "role": role }),
+        json!({ "token": token, "opaque": opaque(&user), "channel": channel, "role": role }),
     )
+}
+
+/// The token that the helper gives a page.
+pub(super) fn token(user: &str, channel: &str, role: &str, shared: bool) -> String {
+    let mut claims: Value = json!({
+        "exp": now().as_secs() + LIFE_S,
+        "opaque_user_id": opaque(user),
+        "channel_id": channel,
+        "role": role,
+        "is_unlinked": !shared,
+        "pubsub_perms": { "listen": ["broadcast"], "send": [] },
+    });
+    if shared {
+        claims["user_id"] = json!(user);
+    }
+    jwt::sign(EXTENSION_SECRET, &claims)
+}
+
+fn opaque(user: &str) -> String {
+    format!("Uopaque{user}")
 }

@@ -194,6 +194,12 @@ impl TwitchSim {
         bits::pay(&self.state, order).await
     }
 
+    /// What the helper gives the panel of a viewer in the streamer's channel, who has shared who they are or not.
+    #[must_use]
+    pub fn session(&self, user: &str, shared: bool) -> String {
+        admin::token(user, STREAMER, "viewer", shared)
+    }
+
     /// Sends a notification of a transaction to a URL, as told; returns the status of the answer and its body.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ mod notifications;
 mod products;
 mod receipts;
 mod reconciliation;
+mod viewers;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
