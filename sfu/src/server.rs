@@ -130,7 +130,7 @@ impl Server {
             .set(i64::try_from(capacity).unwrap_or(i64::MAX));
         let grace = config.http.shutdown_grace;
         let capacity = Arc::new(Semaphore::new(capacity));
-        let twitch = Arc::new(Twitch::new(&config.twitch, &metrics));
+        let twitch = Arc::new(Twitch::new(&config, &metrics));
         let shared = Arc::new(Shared {
             config,
             metrics,

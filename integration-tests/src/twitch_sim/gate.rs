@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::answer::refused;
-use super::state::{Rate, State};
+use super::state::{Rate, State, now};
 
 /// See the module.
 pub(super) async fn gate(Of(state): Of<Arc<State>>, request: Request, next: Next) -> Response {
@@ -23,6 +23,7 @@ pub(super) async fn gate(Of(state): Of<Arc<State>>, request: Request, next: Next
         tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
     }
     let broken = fault.filter(|fault| fault.status != 0);
+    let told_to_wait = broken.as_ref().is_some_and(|fault| fault.status == 429);
     let mut response = match (&broken, &rate) {
         (Some(fault), _) if !fault.after => refused(fault.status, "as it was told to"),
         (_, Some(rate)) if rate.exceeded => refused(429, "too many requests"),
@@ -31,7 +32,10 @@ pub(super) async fn gate(Of(state): Of<Arc<State>>, request: Request, next: Next
     if let Some(fault) = broken.filter(|fault| fault.after) {
         response = refused(fault.status, "done, and then as it was told to");
     }
-    if let Some(rate) = rate {
+    if let Some(mut rate) = rate {
+        if told_to_wait {
+            (rate.remaining, rate.reset) = (0, now().as_secs() + 1);
+        }
         tell(&mut response, rate);
     }
     response

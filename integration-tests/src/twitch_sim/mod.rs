@@ -167,6 +167,11 @@ impl TwitchSim {
         self.state.lock().tokens.clear();
     }
 
+    /// How long the tokens last that are given out from now on, in seconds.
+    pub fn tokens_last(&self, seconds: u64) {
+        self.state.lock().life = std::time::Duration::from_secs(seconds);
+    }
+
     /// What stands in the chats, in its order.
     #[must_use]
     pub fn chat(&self) -> Vec<Line> {

@@ -15,9 +15,6 @@ use serde_json::json;
 use super::answer::{fine, refused};
 use super::state::{CLIENT_ID, CLIENT_SECRET, Code, EXTENSION_ID, STREAMER, State, Token, World};
 
-/// How long tokens last.
-const LIFE: Duration = Duration::from_secs(4 * 3600);
-
 /// The query of the page where somebody signs in. `user` and `deny` are what they would click.
 #[derive(Debug, Deserialize)]
 pub(super) struct Authorize {
@@ -91,8 +88,9 @@ pub(super) async fn token(Of(state): Of<Arc<State>>, body: String) -> Response {
     let mut world = state.lock();
     match form.grant_type.as_str() {
         "client_credentials" => {
-            let token = world.grant(new(&form.client_id, None, Vec::new()));
-            let body = json!({ "access_token": token, "expires_in": LIFE.as_secs(), "token_type": "bearer" });
+            let life = world.life;
+            let token = world.grant(new(&form.client_id, None, Vec::new(), life));
+            let body = json!({ "access_token": token, "expires_in": life.as_secs(), "token_type": "bearer" });
             fine(200, body)
         }
         "authorization_code" => match exchanged(&mut world, &form) {
@@ -101,7 +99,7 @@ pub(super) async fn token(Of(state): Of<Arc<State>>, body: String) -> Response {
         },
         "refresh_token" => match world.refreshes.remove(&form.refresh_token) {
             Some(kept) if kept.client_id == form.client_id => {
-                let token = new(&kept.client_id, kept.user, kept.scopes);
+                let token = new(&kept.client_id, kept.user, kept.scopes, world.life);
                 world.pair(token)
             }
             _ => refused(400, "Invalid refresh token"),
@@ -163,7 +161,7 @@ impl World {
         let body = json!({
             "access_token": access,
             "refresh_token": refresh,
-            "expires_in": LIFE.as_secs(),
+            "expires_in": self.life.as_secs(),
             "scope": scopes,
             "token_type": "bearer",
         });
@@ -185,15 +183,20 @@ fn exchanged(world: &mut World, form: &Form) -> Result<Token, &'static str> {
             return Err("Invalid code verifier");
         }
     }
-    Ok(new(&code.client_id, Some(code.user), code.scopes))
+    Ok(new(
+        &code.client_id,
+        Some(code.user),
+        code.scopes,
+        world.life,
+    ))
 }
 
-fn new(client_id: &str, user: Option<String>, scopes: Vec<String>) -> Token {
+fn new(client_id: &str, user: Option<String>, scopes: Vec<String>, life: Duration) -> Token {
     Token {
         client_id: client_id.to_owned(),
         user,
         scopes,
-        end: Instant::now() + LIFE,
+        end: Instant::now() + life,
     }
 }
 

@@ -31,6 +31,9 @@ pub const STREAMER: &str = "42";
 /// The user id of a viewer, who is called Ann.
 pub const VIEWER: &str = "7";
 
+/// How long tokens last.
+const LIFE: Duration = Duration::from_secs(4 * 3600);
+
 /// Somebody.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct User {
@@ -172,6 +175,8 @@ pub(super) struct World {
     faults: HashMap<String, VecDeque<Fault>>,
     limits: HashMap<String, Limit>,
     calls: HashMap<String, usize>,
+    /// How long the tokens last that are given out from now on.
+    pub(super) life: Duration,
     serial: u64,
 }
 
@@ -187,7 +192,10 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(setup: Setup, address: SocketAddr, panel: SocketAddr) -> Self {
-        let mut world = World::default();
+        let mut world = World {
+            life: LIFE,
+            ..World::default()
+        };
         for (id, name) in [
             (STREAMER, "Streamer"),
             (VIEWER, "Ann"),

@@ -1,21 +1,40 @@
-//! Lines in a channel's chat.
+//! Lines in a channel's chat, as the bot, or as the streamer where there is no bot.
 
 use std::sync::Arc;
 
+use reqwest::RequestBuilder;
+use reverie_moments::life::Ms;
+use reverie_moments::store::Store;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::app_token::App;
-use super::helix::Fault;
+use super::helix::{Fault, Helix};
+use super::streamers::{Pass, Streamers};
 
 /// The longest line that Twitch takes, in characters.
 const MAX_CHARS: usize = 500;
 
-/// Writes in chats, as the bot.
+/// Who writes.
 #[derive(Debug)]
-pub(super) struct Chat {
-    app: Arc<App>,
-    bot: String,
+pub(super) enum Chat {
+    /// The bot, which allowed the application `user:bot`, where the streamer allowed `channel:bot`.
+    Bot {
+        /// In whose name Twitch is asked.
+        app: Arc<App>,
+        /// The bot's user id.
+        id: String,
+    },
+    /// The streamer of each channel, who allowed `user:write:chat`.
+    Streamer(Streamers),
+}
+
+/// Where to.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Room<'a> {
+    pub(super) channel: &'a str,
+    /// The streamer's user id.
+    pub(super) broadcaster: &'a str,
 }
 
 #[derive(Deserialize)]
@@ -35,24 +54,58 @@ struct Reason {
 }
 
 impl Chat {
-    pub(super) fn new(app: Arc<App>, bot: &str) -> Self {
-        Self {
-            app,
-            bot: bot.to_owned(),
-        }
-    }
-
-    /// Writes the line into the chat of the streamer with this user id.
-    pub(super) async fn write(&self, broadcaster: &str, line: &str) -> Result<(), Fault> {
-        let body = json!({ "broadcaster_id": broadcaster, "sender_id": self.bot, "message": line });
-        let sent: Sent = self
-            .app
-            .ask("chat", |helix| {
-                helix.client.post(helix.url("chat/messages")).json(&body)
-            })
-            .await?;
+    /// Writes the line into the chat of a channel.
+    pub(super) async fn write(
+        &self,
+        store: &Store,
+        room: Room<'_>,
+        line: &str,
+        now: Ms,
+    ) -> Result<(), Fault> {
+        let body = |sender: &str| json!({ "broadcaster_id": room.broadcaster, "sender_id": sender, "message": line });
+        let sent: Sent = match self {
+            Self::Bot { app, id } => {
+                let body = body(id);
+                app.ask("chat", |helix| message(helix, &body)).await?
+            }
+            Self::Streamer(streamers) => {
+                let pass = pass(streamers, store, room, None, now).await?;
+                match say(streamers, &pass, &body(&pass.user)).await {
+                    Err(Fault::Token) => {
+                        let stale = Some(pass.token.as_str());
+                        let pass = self::pass(streamers, store, room, stale, now).await?;
+                        say(streamers, &pass, &body(&pass.user)).await?
+                    }
+                    sent => sent?,
+                }
+            }
+        };
         is_sent(sent)
     }
+}
+
+async fn pass(
+    streamers: &Streamers,
+    store: &Store,
+    room: Room<'_>,
+    stale: Option<&str>,
+    now: Ms,
+) -> Result<Pass, Fault> {
+    let pass = streamers.pass(store, room.channel, stale, now).await?;
+    pass.ok_or_else(|| Fault::Refused {
+        status: 0,
+        words: "the streamer has not allowed it".to_owned(),
+    })
+}
+
+async fn say(streamers: &Streamers, pass: &Pass, body: &Value) -> Result<Sent, Fault> {
+    let request = message(streamers.helix(), body).bearer_auth(&pass.token);
+    let request = request.header("client-id", streamers.client_id());
+    streamers.helix().ask("chat", request).await
+}
+
+fn message(helix: &Helix, body: &Value) -> RequestBuilder {
+    helix.client.post(helix.url("chat/messages")).json(body)
 }
 
 /// Twitch answers 200 also to what its moderation holds back.

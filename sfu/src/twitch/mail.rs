@@ -3,7 +3,7 @@
 //! Twitch being down makes mails wait, and nothing else. A mail for which there is no way in this configuration is dropped:
 //! a line about a moment of last week is of no use to the chat that gets a bot today.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use reverie_moments::life::Ms;
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Twitch;
-use super::chat;
+use super::chat::{self, Room};
 use super::helix::Fault;
 use super::payment::broadcaster_of;
 use super::pubsub::Spacing;
@@ -44,11 +44,17 @@ enum Outcome {
 
 /// Runs until the server stops.
 pub(super) async fn run(twitch: Arc<Twitch>, store: Store, mut stopping: watch::Receiver<bool>) {
-    let (mut spacing, mut going) = (Spacing::default(), JoinSet::new());
+    let spacing = Arc::new(Mutex::new(Spacing::default()));
+    let mut going = JoinSet::new();
     while !*stopping.borrow() {
-        let pause = match take(&store, &mut spacing, going.len()).await {
+        let pause = match take(&store, &spacing, going.len()).await {
             Ok(Some(mail)) => {
-                going.spawn(deliver(twitch.clone(), store.clone(), mail));
+                going.spawn(deliver(
+                    twitch.clone(),
+                    store.clone(),
+                    spacing.clone(),
+                    mail,
+                ));
                 continue;
             }
             Ok(None) => POLL,
@@ -70,7 +76,11 @@ pub(super) async fn run(twitch: Arc<Twitch>, store: Store, mut stopping: watch::
 }
 
 /// A mail that is due and whose channel has its turn.
-async fn take(store: &Store, spacing: &mut Spacing, going: usize) -> Result<Option<Mail>, Error> {
+async fn take(
+    store: &Store,
+    spacing: &Mutex<Spacing>,
+    going: usize,
+) -> Result<Option<Mail>, Error> {
     if going >= AT_ONCE {
         return Ok(None);
     }
@@ -80,18 +90,25 @@ async fn take(store: &Store, spacing: &mut Spacing, going: usize) -> Result<Opti
     if mail.kind != "poke" {
         return Ok(Some(mail));
     }
-    match spacing.take(&mail.target, Instant::now()) {
-        Ok(()) => Ok(Some(mail)),
-        Err(wait) => {
+    let rest = lock(spacing).rest(&mail.target, Instant::now());
+    match rest {
+        None => Ok(Some(mail)),
+        Some(wait) => {
             store.mail_failed(now_ms(), &mail, Some(ms(wait))).await?;
             Ok(None)
         }
     }
 }
 
-async fn deliver(twitch: Arc<Twitch>, store: Store, mail: Mail) {
+async fn deliver(twitch: Arc<Twitch>, store: Store, spacing: Arc<Mutex<Spacing>>, mail: Mail) {
     let outcome = send(&twitch, &store, &mail).await;
-    let kind = if mail.kind == "poke" { "poke" } else { "chat" };
+    let kind = if mail.kind == "poke" {
+        // Before the store hears of it, and gives the next one.
+        lock(&spacing).answered(&mail.target, Instant::now());
+        "poke"
+    } else {
+        "chat"
+    };
     let result = match &outcome {
         Outcome::Sent => "sent",
         Outcome::Later(_) => "later",
@@ -126,7 +143,13 @@ async fn send(twitch: &Twitch, store: &Store, mail: &Mail) -> Outcome {
     let sent = match (mail.kind.as_str(), &twitch.pubsub, &twitch.chat) {
         ("poke", Some(pubsub), _) => pubsub.poke(&broadcaster, &body, now_ms() / 1000).await,
         ("chat", _, Some(chat)) => match chat::line(&body) {
-            Some(line) => chat.write(&broadcaster, &line).await,
+            Some(line) => {
+                let room = Room {
+                    channel: &mail.target,
+                    broadcaster: &broadcaster,
+                };
+                chat.write(store, room, &line, now_ms()).await
+            }
             None => return Outcome::Dropped("there is nothing to say".to_owned()),
         },
         _ => return Outcome::Dropped("there is no way to send it".to_owned()),
@@ -147,6 +170,11 @@ fn outcome(mail: &Mail, sent: Result<(), Fault>) -> Outcome {
             Outcome::Later(None)
         }
     }
+}
+
+fn lock(spacing: &Mutex<Spacing>) -> MutexGuard<'_, Spacing> {
+    // At worst a poke comes early.
+    spacing.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn ms(wait: Duration) -> Ms {

@@ -17,12 +17,13 @@ mod names;
 pub(crate) mod payment;
 mod pubsub;
 pub(crate) mod receipt;
+mod streamers;
 mod subscription;
 mod transactions;
 
 use std::sync::Arc;
 
-use reverie_config::{Secret, Twitch as Config};
+use reverie_config::{Config, Secret, Twitch as Section};
 use reverie_moments::life::{Moment, Ms};
 use reverie_moments::store::Store;
 use tokio::sync::watch;
@@ -38,6 +39,7 @@ use keys::Keys;
 use names::{ANONYMOUS, Names};
 use pubsub::PubSub;
 use receipt::Receipts;
+use streamers::Streamers;
 use subscription::Subscription;
 use transactions::Transactions;
 
@@ -65,7 +67,8 @@ pub(crate) struct Extension {
 
 impl Twitch {
     /// What this configuration has the keys for. Nothing is sent yet.
-    pub(crate) fn new(config: &Config, metrics: &Arc<Metrics>) -> Self {
+    pub(crate) fn new(whole: &Config, metrics: &Arc<Metrics>) -> Self {
+        let config = &whole.twitch;
         let keys = Keys::of(&config.extension_secrets);
         let helix = is_used(config).then(|| helix(config, metrics)).flatten();
         let app = |client_id: &Option<String>, secret: Option<&Secret>| {
@@ -78,13 +81,20 @@ impl Twitch {
         let own = config.extension_client_secret.as_ref();
         let secret = own.or(config.client_secret.as_ref().filter(|_| same));
         let of_extension = app(&config.extension_client_id, secret);
-        let bot = application.clone().zip(config.bot_user_id.as_deref());
+        let chat = match (&application, &config.bot_user_id, &helix) {
+            (Some(app), Some(bot), _) => Some(Chat::Bot {
+                app: app.clone(),
+                id: bot.clone(),
+            }),
+            (Some(_), None, Some(helix)) => Streamers::new(whole, helix).map(Chat::Streamer),
+            _ => None,
+        };
         Self {
             metrics: metrics.clone(),
             extension: extension(config, keys.as_ref()),
             eventsub: config.eventsub_secret.as_ref().map(EventSub::new),
             names: application.map(Names::new),
-            chat: bot.map(|(app, bot)| Chat::new(app, bot)),
+            chat,
             pubsub: pubsub(config, helix.as_ref(), keys.as_ref()),
             subscription: of_extension
                 .clone()
@@ -106,7 +116,7 @@ impl Twitch {
         vec![tokio::spawn(mail), tokio::spawn(lookout)]
     }
 
-    /// What the viewer with this user id is called; one who did not share it is anonymous. Takes a second at most.
+    /// What the viewer with this user id is called; one who did not share it is anonymous. Takes two seconds at most.
     pub(crate) async fn name(&self, user_id: Option<&str>) -> String {
         match user_id.zip(self.names.as_ref()) {
             Some((user_id, names)) => names.of(user_id).await,
@@ -132,11 +142,11 @@ impl Twitch {
     }
 }
 
-fn is_used(config: &Config) -> bool {
+fn is_used(config: &Section) -> bool {
     config.client_id.is_some() || config.extension_client_id.is_some()
 }
 
-fn helix(config: &Config, metrics: &Arc<Metrics>) -> Option<Helix> {
+fn helix(config: &Section, metrics: &Arc<Metrics>) -> Option<Helix> {
     match Helix::new(&config.helix_url, metrics) {
         Ok(helix) => Some(helix),
         Err(error) => {
@@ -146,7 +156,7 @@ fn helix(config: &Config, metrics: &Arc<Metrics>) -> Option<Helix> {
     }
 }
 
-fn extension(config: &Config, keys: Option<&Keys>) -> Option<Extension> {
+fn extension(config: &Section, keys: Option<&Keys>) -> Option<Extension> {
     let (client_id, keys) = (config.extension_client_id.as_deref()?, keys?);
     Some(Extension {
         receipts: Receipts::new(keys, client_id),
@@ -154,7 +164,7 @@ fn extension(config: &Config, keys: Option<&Keys>) -> Option<Extension> {
     })
 }
 
-fn pubsub(config: &Config, helix: Option<&Helix>, keys: Option<&Keys>) -> Option<PubSub> {
+fn pubsub(config: &Section, helix: Option<&Helix>, keys: Option<&Keys>) -> Option<PubSub> {
     let client_id = config.extension_client_id.as_deref()?;
     let owner = config.extension_owner_id.as_deref()?;
     Some(PubSub::new(helix?, client_id, owner, keys?))

@@ -1,4 +1,4 @@
-//! The names of viewers, as Twitch shows them. Whatever Twitch does, a name is there within a second.
+//! The names of viewers, as Twitch shows them. Whatever Twitch does, a name is there within two seconds.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ const LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How many names are kept.
 const KEPT: usize = 10_000;
 /// How long a viewer waits for their name.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long Twitch is not asked after it had no answer: the next viewers wait for nothing.
 const PAUSE: Duration = Duration::from_secs(10);
 /// The longest name, in characters.

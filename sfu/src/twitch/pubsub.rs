@@ -75,21 +75,21 @@ fn refused(words: &str) -> Fault {
     }
 }
 
-/// When each channel was poked last.
+/// When each channel's last poke was answered.
 #[derive(Debug, Default)]
 pub(super) struct Spacing(HashMap<String, Instant>);
 
 impl Spacing {
-    /// Takes the channel's turn, or says how long it is away. Channels that have had their rest are forgotten.
-    pub(super) fn take(&mut self, channel: &str, now: Instant) -> Result<(), Duration> {
+    /// How long the channel rests; it has no poke on its way. Channels that have had their rest are forgotten.
+    pub(super) fn rest(&mut self, channel: &str, now: Instant) -> Option<Duration> {
         self.0.retain(|_, last| now.duration_since(*last) < SPACING);
-        match self.0.get(channel) {
-            Some(last) => Err(SPACING.saturating_sub(now.duration_since(*last))),
-            None => {
-                self.0.insert(channel.to_owned(), now);
-                Ok(())
-            }
-        }
+        let last = self.0.get(channel)?;
+        Some(SPACING.saturating_sub(now.duration_since(*last)))
+    }
+
+    /// Counted from the answer, so that two of them cannot come together on the way.
+    pub(super) fn answered(&mut self, channel: &str, now: Instant) {
+        self.0.insert(channel.to_owned(), now);
     }
 }
 
@@ -108,11 +108,12 @@ mod tests {
     #[test]
     fn a_channel_is_poked_once_a_second() {
         let (mut spacing, now) = (Spacing::default(), Instant::now());
-        assert_eq!(spacing.take("a", now), Ok(()));
+        assert_eq!(spacing.rest("a", now), None);
+        spacing.answered("a", now);
         let later = now + Duration::from_millis(300);
-        assert_eq!(spacing.take("a", later), Err(Duration::from_millis(700)));
-        assert_eq!(spacing.take("b", later), Ok(()));
-        assert_eq!(spacing.take("a", now + SPACING), Ok(()));
-        assert_eq!(spacing.0.len(), 2);
+        assert_eq!(spacing.rest("a", later), Some(Duration::from_millis(700)));
+        assert_eq!(spacing.rest("b", later), None);
+        assert_eq!(spacing.rest("a", now + SPACING), None);
+        assert!(spacing.0.is_empty());
     }
 }

@@ -6,6 +6,7 @@ mod notifications;
 mod products;
 mod receipts;
 mod reconciliation;
+mod streamers;
 mod viewers;
 
 use std::path::PathBuf;
