@@ -128,7 +128,8 @@ fn is_base64(text: &str) -> bool {
     let padding = text.len() - digits.len();
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     // One digit of four says nothing; padding fills up to four or is left out.
-    let whole = digits.len() % 4 != 1 && (padding == 0 || (padding <= 2 && text.len() % 4 == 0));
+    let whole =
+        digits.len() % 4 != 1 && (padding == 0 || (padding <= 2 && text.len().is_multiple_of(4)));
     digits.len() >= 32 && digits.bytes().all(legal) && whole
 }
 

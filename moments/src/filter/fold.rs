@@ -1,4 +1,4 @@
-//! Text as it is read, rather than as it is written: without case, accents, look-alikes and characters nobody sees.
+//! Text as it is read, rather than as it is written: without case, accents, letters that look like others, and characters nobody sees.
 
 use unicode_normalization::UnicodeNormalization as _;
 
@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn case_accents_and_look_alikes_are_read_as_plain_letters() {
+    fn case_accents_and_letters_that_look_alike_are_read_as_plain_ones() {
         assert_eq!(words("Café ÀLA crème"), "cafe ala creme");
         assert_eq!(words("ВАD вооk ραγ"), "bad book pay");
         assert_eq!(words("𝓑𝓪𝓭 ｂａｄ ⓑⓐⓓ"), "bad bad bad");

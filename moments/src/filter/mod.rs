@@ -14,17 +14,26 @@ use crate::refused::Refused;
 /// Looks a prompt through.
 ///
 /// # Errors
-/// When it has a word of the list, or, where `vulgar` is not taken, one that offends.
+/// When it has a word of the list or, with `refuse_vulgar`, one that offends.
 pub fn check(prompt: &str, blocklist: &Blocklist, refuse_vulgar: bool) -> Result<(), Refused> {
     if blocklist.finds(prompt) {
         return Err(Refused::Blocked);
     }
-    // What is mild, such as a bloody sunset, is a picture.
-    let vulgar = Type::INAPPROPRIATE & Type::MODERATE_OR_HIGHER;
-    if refuse_vulgar && Censor::from_str(prompt).analyze().is(vulgar) {
+    if refuse_vulgar && is_vulgar(prompt) {
         return Err(Refused::Vulgar);
     }
     Ok(())
+}
+
+/// Looks at what stands between commas, since "fox, 4k" is nothing bad; what is a letter there is part of a word.
+fn is_vulgar(prompt: &str) -> bool {
+    let parts = || prompt.split([',', ';', '|']).map(str::trim);
+    let letters = parts().filter(|part| part.chars().count() == 1);
+    let letters: String = letters.collect();
+    // What is mild, such as a bloody sunset, is a picture.
+    let limit = Type::INAPPROPRIATE & Type::MODERATE_OR_HIGHER;
+    let offends = |text: &str| Censor::from_str(text).analyze().is(limit);
+    parts().any(offends) || offends(&letters)
 }
 
 #[cfg(test)]
