@@ -165,7 +165,7 @@ pub(super) async fn subscribe(
     let mut world = state.lock();
     let token = match authorized(&world, &headers) {
         Ok(token) => token.clone(),
-        Err(refusal) => return refusal,
+        Err(why) => return refused(401, why),
     };
     let extension = wanted.condition["extension_client_id"].as_str();
     if token.user.is_some() || extension != Some(token.client_id.as_str()) {

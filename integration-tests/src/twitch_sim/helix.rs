@@ -56,7 +56,7 @@ pub(super) async fn users(
     let world = state.lock();
     let token = match authorized(&world, &headers) {
         Ok(token) => token,
-        Err(refusal) => return refusal,
+        Err(why) => return refused(401, why),
     };
     let query = query.unwrap_or_default();
     let mut ids: Vec<&str> = query
@@ -82,7 +82,7 @@ pub(super) async fn chat(
     let mut world = state.lock();
     let token = match authorized(&world, &headers) {
         Ok(token) => token.clone(),
-        Err(refusal) => return refusal,
+        Err(why) => return refused(401, why),
     };
     let may = match &token.user {
         // The bot has allowed the application to write in its name, and the streamer has let it in.
@@ -159,7 +159,7 @@ pub(super) async fn transactions(
     let world = state.lock();
     let token = match authorized(&world, &headers) {
         Ok(token) => token,
-        Err(refusal) => return refusal,
+        Err(why) => return refused(401, why),
     };
     if token.user.is_some() || token.client_id != asked.extension_id {
         return refused(401, "The client ID is not the extension's");
@@ -209,11 +209,14 @@ fn listed(world: &World, transaction: &super::Transaction) -> Value {
 }
 
 /// The token, if it is one, and of the application that asks.
-pub(super) fn authorized<'a>(world: &'a World, headers: &HeaderMap) -> Result<&'a Token, Response> {
+pub(super) fn authorized<'a>(
+    world: &'a World,
+    headers: &HeaderMap,
+) -> Result<&'a Token, &'static str> {
     let token = bearer(headers).and_then(|token| world.token(token));
-    let token = token.ok_or_else(|| refused(401, "Invalid OAuth token"))?;
+    let token = token.ok_or("Invalid OAuth token")?;
     if header_of(headers, "client-id") != token.client_id {
-        return Err(refused(401, "Client ID and OAuth token do not match"));
+        return Err("Client ID and OAuth token do not match");
     }
     Ok(token)
 }
