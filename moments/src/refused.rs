@@ -31,12 +31,6 @@ pub enum Refused {
         /// Which one it is in the trimmed prompt, counted from 1.
         place: usize,
     },
-    /// The prompt has a word that the channel does not want.
-    #[error("the prompt has a word that this channel does not take")]
-    Blocked,
-    /// The prompt has a word that offends.
-    #[error("the prompt has a word that is not taken here; say it in other words")]
-    Vulgar,
     /// The duration is outside the range.
     #[error("the duration is {} s; {} to {} s are accepted", .asked.as_secs_f64(), .min.as_secs_f64(), .max.as_secs_f64())]
     Duration {

@@ -9,18 +9,28 @@ use rustrict::{Censor, Type};
 
 pub use blocklist::{BadEntry, Blocklist, MAX_ENTRIES, MAX_ENTRY_CHARS};
 
-use crate::refused::Refused;
+/// Why a prompt is not taken. It does not repeat the word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unwanted {
+    /// It has a word of the channel's list.
+    #[error("the prompt has a word that this channel does not take")]
+    Blocked,
+    /// It has a word that offends.
+    #[error("the prompt has a word that is not taken here; say it in other words")]
+    Vulgar,
+}
 
 /// Looks a prompt through.
 ///
 /// # Errors
 /// When it has a word of the list or, with `refuse_vulgar`, one that offends.
-pub fn check(prompt: &str, blocklist: &Blocklist, refuse_vulgar: bool) -> Result<(), Refused> {
+pub fn check(prompt: &str, blocklist: &Blocklist, refuse_vulgar: bool) -> Result<(), Unwanted> {
     if blocklist.finds(prompt) {
-        return Err(Refused::Blocked);
+        return Err(Unwanted::Blocked);
     }
     if refuse_vulgar && is_vulgar(prompt) {
-        return Err(Refused::Vulgar);
+        return Err(Unwanted::Vulgar);
     }
     Ok(())
 }
@@ -40,7 +50,7 @@ fn is_vulgar(prompt: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn refused(prompt: &str) -> Option<Refused> {
+    fn refused(prompt: &str) -> Option<Unwanted> {
         check(prompt, &Blocklist::default(), true).err()
     }
 
@@ -71,7 +81,7 @@ mod tests {
             "sh1t",
             "ｆｕｃｋ",
         ] {
-            assert_eq!(refused(prompt), Some(Refused::Vulgar), "{prompt}");
+            assert_eq!(refused(prompt), Some(Unwanted::Vulgar), "{prompt}");
         }
     }
 
@@ -83,6 +93,9 @@ mod tests {
     #[test]
     fn the_list_is_asked_in_any_case() {
         let list = Blocklist::new(["Voldemort"]).unwrap();
-        assert_eq!(check("lord v0ldem0rt", &list, false), Err(Refused::Blocked));
+        assert_eq!(
+            check("lord v0ldem0rt", &list, false),
+            Err(Unwanted::Blocked)
+        );
     }
 }

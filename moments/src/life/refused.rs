@@ -10,6 +10,9 @@ pub enum Refused {
     /// The prompt is not accepted.
     #[error(transparent)]
     Prompt(#[from] crate::refused::Refused),
+    /// The prompt has a word that is not taken.
+    #[error(transparent)]
+    Unwanted(#[from] crate::filter::Unwanted),
     /// The duration is outside the range.
     #[error("the duration is {asked} ms; {min} to {max} ms are accepted")]
     Duration {

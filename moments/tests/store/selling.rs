@@ -134,7 +134,7 @@ async fn a_blocked_prompt_is_refused_before_it_is_paid(world: World) {
     );
     let refused = store.submit(world.now(), bits("ann")).await.unwrap_err();
     assert!(
-        matches!(&refused, Error::Refused(Refused::Prompt(_))),
+        matches!(&refused, Error::Refused(Refused::Unwanted(_))),
         "{refused}"
     );
     assert!(store.moment(&"m-ann".into()).await.is_err());

@@ -394,6 +394,7 @@ fn life_status(refused: &Refusal) -> StatusCode {
         Refusal::NotYours(_) => S::FORBIDDEN,
         Refusal::Poor { .. } => S::PAYMENT_REQUIRED,
         Refusal::Prompt(_)
+        | Refusal::Unwanted(_)
         | Refusal::Duration { .. }
         | Refusal::Price { .. }
         | Refusal::Product { .. }
