@@ -11,7 +11,7 @@ pub enum Refused {
     #[error(transparent)]
     Prompt(#[from] crate::refused::Refused),
     /// The duration is outside the range.
-    #[error("the duration is {asked} ms; {min} to {max} ms are accepted")]
+    #[error("the duration is {} s; {} to {} s are accepted", seconds(.asked), seconds(.min), seconds(.max))]
     Duration {
         /// What was asked for.
         asked: Ms,
@@ -140,4 +140,9 @@ pub enum Refused {
     /// Another moment of the channel is live.
     #[error("another moment of the channel {0} is live")]
     Busy(String),
+}
+
+/// As people count.
+fn seconds(ms: &Ms) -> f64 {
+    *ms as f64 / 1000.0
 }

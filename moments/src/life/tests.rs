@@ -60,6 +60,7 @@ fn triggers() -> Vec<Trigger> {
         Trigger::Approved,
         Trigger::Rejected("no".into()),
         Trigger::Cancelled,
+        Trigger::Requeued,
         Trigger::Claimed,
         Trigger::FirstFrame,
         failed(true),

@@ -37,6 +37,7 @@ pub use lease::{Beat, Lease, Outcome};
 pub use ledger::CREDIT;
 pub use node::{Node, StreamLease};
 pub use outbox::{Mail, backoff};
+pub use queue::START;
 pub use read::{Event, Snapshot};
 pub use reap::Reaped;
 pub use receipt::Paid;
