@@ -11,6 +11,7 @@ pub mod engine;
 mod http;
 pub mod metrics;
 mod models;
+mod node;
 mod server;
 mod session;
 pub mod shard;

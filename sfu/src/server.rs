@@ -20,6 +20,7 @@ use crate::engine::negotiate::{Certificate, Terms};
 use crate::engine::{CloseReason, Command, Limits};
 use crate::http::{self, App};
 use crate::metrics::Metrics;
+use crate::node::{self, Node};
 use crate::session::Sessions;
 use crate::shard::Bound;
 use crate::stages::Stages;
@@ -71,6 +72,9 @@ pub enum StartError {
     /// The list of revoked tokens cannot be read; names key, file and what is wrong.
     #[error("{0}")]
     Revoked(String),
+    /// The store of moments cannot be opened; names key and what is wrong.
+    #[error("{0}")]
+    Store(String),
     /// The crypto library made no certificate.
     #[error("cannot make a DTLS certificate")]
     Certificate,
@@ -106,6 +110,9 @@ impl Server {
         let http = bind(config.http.listen, "http.listen").await?;
         let metrics_listener = bind(config.metrics.listen, "metrics.listen").await?;
         let bound = bind_shards(&config)?;
+        let store = node::open(&config).await.map_err(StartError::Store)?;
+        let (stop, stopping) = watch::channel(false);
+        let (node, end) = Node::new(store, stopping.clone());
         let metrics = Arc::new(Metrics::new());
         let (threads, shards, media, events) = start_shards(&config, bound, &metrics)?;
 
@@ -128,11 +135,11 @@ impl Server {
             params,
             capacity,
             sessions: Sessions::default(),
+            node: node.clone(),
         });
         let channels = Channels::new(shared);
         let router = tokio::spawn(channels.clone().route(events));
-        let (stop, stopping) = watch::channel(false);
-        let app = App::new(channels, revoked, stopping.clone());
+        let app = App::new(channels.clone(), revoked, stopping.clone());
         let addresses = (
             address(&http, "http.listen")?,
             address(&metrics_listener, "metrics.listen")?,
@@ -154,6 +161,9 @@ impl Server {
             stopping,
             grace,
         ));
+        let scheme = if https.is_some() { "https" } else { "http" };
+        let mut tasks = node.start(&channels, format!("{scheme}://{}/", addresses.0));
+        tasks.extend([pages, scrapes]);
         Ok(Running {
             http: addresses.0,
             metrics: addresses.1,
@@ -162,7 +172,8 @@ impl Server {
             app,
             stop,
             threads,
-            tasks: vec![pages, scrapes],
+            tasks,
+            end,
             _router: router,
         })
     }
@@ -181,6 +192,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     tasks: Vec<Task<()>>,
+    end: node::End,
     _router: Task<()>,
 }
 
@@ -271,6 +283,8 @@ impl Running {
             // A panic of a connection was logged where it happened.
             let _ = task.await;
         }
+        self.end.wait().await;
+        shared.node.store.close().await;
         let threads = self.threads;
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));

@@ -7,13 +7,16 @@ mod health;
 mod layers;
 mod limit;
 mod links;
+mod moments;
 mod pages;
 mod patch;
 mod pipelines;
 mod problem;
+mod queue;
 mod rate;
 mod serve;
 mod session_events;
+mod settings;
 mod signalling;
 
 use std::sync::Arc;
@@ -117,7 +120,18 @@ pub(crate) fn public(app: App) -> Router {
         .merge(signalling)
         .route("/v1/channels", get(api::channels))
         .route("/v1/channels/{channel}", get(api::channel))
-        .route("/v1/channels/{channel}/moments", post(api::submit))
+        .route("/v1/channels/{channel}/moments", post(moments::submit))
+        .route("/v1/channels/{channel}/queue", get(queue::look))
+        .route("/v1/channels/{channel}/queue/{act}", post(queue::act))
+        .route("/v1/channels/{channel}/panic", post(queue::panic))
+        .route(
+            "/v1/channels/{channel}/policy",
+            get(settings::policy).put(settings::set_policy),
+        )
+        .route(
+            "/v1/channels/{channel}/settings",
+            get(settings::settings).put(settings::set_settings),
+        )
         .route("/v1/channels/{channel}/warm", post(api::warm))
         .route("/v1/channels/{channel}/cool", post(api::cool))
         .route("/v1/channels/{channel}/events", get(events::follow))
@@ -131,8 +145,8 @@ pub(crate) fn public(app: App) -> Router {
             get(pipelines::schema),
         )
         .route("/v1/pipelines", get(pipelines::list))
-        .route("/v1/moments/{id}", get(api::moment))
-        .route("/v1/moments/{id}/stop", post(api::stop))
+        .route("/v1/moments/{id}", get(moments::moment))
+        .route("/v1/moments/{id}/{act}", post(moments::act))
         .route("/", get(pages::index))
         .route("/bridge/{channel}", get(pages::bridge))
         .route("/watch/{channel}", get(pages::watch))
@@ -295,6 +309,7 @@ fn cors(app: &App) -> CorsLayer {
             Method::GET,
             Method::HEAD,
             Method::POST,
+            Method::PUT,
             Method::PATCH,
             Method::DELETE,
         ])
@@ -302,6 +317,7 @@ fn cors(app: &App) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            HeaderName::from_static("idempotency-key"),
             // With this one @eyevinn/whip-web-client sends its PATCH, once it has read the methods below.
             header::ETAG,
             HeaderName::from_static("last-event-id"),
@@ -333,6 +349,7 @@ async fn measure(
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",

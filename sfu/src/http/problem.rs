@@ -6,7 +6,10 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use reverie_diffusion::params::{self, Problems};
+use reverie_moments::life::Refused as Refusal;
+use reverie_moments::store;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::auth::{Denied, Fault};
 use crate::channel::{Busy, Full, Refused};
@@ -57,7 +60,22 @@ pub(crate) enum Problem {
     Taken(String),
     Json(String),
     SlowBody,
-    Moment(reverie_moments::Refused),
+    /// A moment that is not what the request needs, and what it is now.
+    Moment {
+        refused: Refusal,
+        current: Value,
+    },
+    /// The settings are others than the request names.
+    SettingsChanged {
+        current: i64,
+    },
+    /// A header that cannot be read, and what is accepted.
+    Header {
+        name: &'static str,
+        accepted: &'static str,
+    },
+    Product(String),
+    Store,
     Pipeline(String),
     /// Parameters that cannot be followed.
     Params(Problems),
@@ -84,6 +102,9 @@ struct Body<'a> {
     /// Each with the place it is at, where there may be several.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [params::Problem],
+    /// The moment as it is now, where that is what is wrong.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    moment: &'a Value,
 }
 
 impl Problem {
@@ -202,10 +223,30 @@ impl Problem {
                 "the body did not arrive in 10 s".to_owned(),
             ),
             Self::Json(why) => (S::UNPROCESSABLE_ENTITY, "bad request body", why.clone()),
-            Self::Moment(refused) => (
+            Self::Moment { refused, .. } => (
                 moment_status(refused),
                 "moment refused",
                 refused.to_string(),
+            ),
+            Self::SettingsChanged { current } => (
+                S::PRECONDITION_FAILED,
+                "the settings changed",
+                format!("If-Match must be \"{current}\""),
+            ),
+            Self::Header { name, accepted } => (
+                S::BAD_REQUEST,
+                "bad header",
+                format!("{name} is not readable; accepted is {accepted}"),
+            ),
+            Self::Product(sku) => (
+                S::UNPROCESSABLE_ENTITY,
+                "unknown product",
+                format!("the channel has no product {sku:?}"),
+            ),
+            Self::Store => (
+                S::SERVICE_UNAVAILABLE,
+                "the store fails",
+                "the store of moments does not answer as it should; nothing was changed".to_owned(),
             ),
             Self::SoundOnly(why) => (S::CONFLICT, "sound only", why.clone()),
             Self::Pipeline(why) => (S::UNPROCESSABLE_ENTITY, "unknown pipeline", why.clone()),
@@ -277,13 +318,19 @@ fn sdp_status(rejected: &Rejected) -> StatusCode {
     }
 }
 
-fn moment_status(refused: &reverie_moments::Refused) -> StatusCode {
-    use reverie_moments::Refused as R;
+fn moment_status(refused: &Refusal) -> StatusCode {
+    use StatusCode as S;
     match refused {
-        R::Unknown { .. } => StatusCode::NOT_FOUND,
-        R::Offline | R::Ended { .. } | R::IdInUse { .. } => StatusCode::CONFLICT,
-        R::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::Channel(_) | Refusal::Unknown(_) => S::NOT_FOUND,
+        Refusal::Full { .. } | Refusal::Cooldown { .. } => S::TOO_MANY_REQUESTS,
+        Refusal::Stale { .. } => S::PRECONDITION_FAILED,
+        Refusal::NotYours(_) => S::FORBIDDEN,
+        Refusal::Poor { .. } => S::PAYMENT_REQUIRED,
+        Refusal::Prompt(_)
+        | Refusal::Duration { .. }
+        | Refusal::Price { .. }
+        | Refusal::Receipt { .. } => S::UNPROCESSABLE_ENTITY,
+        _ => S::CONFLICT,
     }
 }
 
@@ -299,6 +346,10 @@ impl IntoResponse for Problem {
                 Self::Params(problems) => &problems.told,
                 _ => &[],
             },
+            moment: match &self {
+                Self::Moment { current, .. } => current,
+                _ => &Value::Null,
+            },
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
@@ -311,7 +362,11 @@ impl IntoResponse for Problem {
             Self::NoToken | Self::BadToken(_) | Self::Elsewhere { .. } | Self::OtherHolder => {
                 headers.insert(header::WWW_AUTHENTICATE, self.challenge());
             }
-            Self::Busy(_) | Self::Draining | Self::NobodyPublishes(_) | Self::Taken(_) => {
+            Self::Busy(_)
+            | Self::Draining
+            | Self::Store
+            | Self::NobodyPublishes(_)
+            | Self::Taken(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
             }
             Self::TooMany { wait } => {
@@ -342,12 +397,36 @@ impl From<Rejected> for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Moment(refused) => Self::Moment(refused),
             Refused::SoundOnly => Self::SoundOnly(refused.to_string()),
             Refused::Pipeline { .. } => Self::Pipeline(refused.to_string()),
             Refused::Params(problems) => Self::Params(problems),
             Refused::Changed { current } => Self::ParamsChanged { current },
             Refused::Busy => Self::Busy(refused.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refused: Refusal) -> Self {
+        match refused {
+            Refusal::Unknown(id) => Self::UnknownMoment(id.as_str().chars().take(80).collect()),
+            Refusal::Channel(name) => Self::UnknownChannel(name),
+            refused => Self::Moment {
+                refused,
+                current: Value::Null,
+            },
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Refused(refused) => refused.into(),
+            error => {
+                tracing::error!(%error, "the store fails");
+                Self::Store
+            }
         }
     }
 }
