@@ -1,7 +1,7 @@
 //! What is asked of a request before anything is paid.
 
 use super::{Limits, Moment, Ms, Policy, Refused, Source, Submission};
-use crate::moment::MomentId;
+use crate::id::MomentId;
 use crate::prompt;
 
 /// What a channel has when somebody asks it for a moment.

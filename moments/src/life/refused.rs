@@ -1,7 +1,7 @@
 //! What is answered to a request that cannot be granted.
 
 use super::{Ms, State};
-use crate::moment::MomentId;
+use crate::id::MomentId;
 
 /// Why a request was refused. Nothing has changed by it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,7 +9,7 @@ use crate::moment::MomentId;
 pub enum Refused {
     /// The prompt is not accepted.
     #[error(transparent)]
-    Prompt(#[from] crate::refused::Refused),
+    Prompt(#[from] crate::prompt::Unfit),
     /// The duration is outside the range.
     #[error("the duration is {} s; {} to {} s are accepted", seconds(.asked), seconds(.min), seconds(.max))]
     Duration {

@@ -1,7 +1,7 @@
 //! The rows of the table.
 
 use super::*;
-use crate::moment::MomentId;
+use crate::id::MomentId;
 use crate::reason::Reason;
 
 const NOW: Ms = 1_000_000;

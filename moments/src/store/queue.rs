@@ -5,8 +5,8 @@ use sqlx::Row as _;
 
 use super::tx::{Fence, Tx};
 use super::{Error, Store, row};
+use crate::id::MomentId;
 use crate::life::{Moment, Ms, Refused, State, Trigger};
-use crate::moment::MomentId;
 
 /// The kind of the event by which a moment's node hears that its bridge is ready; its data has the `epoch` meant.
 pub const START: &str = "moment.start";

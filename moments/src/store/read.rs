@@ -3,8 +3,8 @@
 use sqlx::Row as _;
 
 use super::{Error, Store, row};
+use crate::id::MomentId;
 use crate::life::{Moment, Ms, Refused};
-use crate::moment::MomentId;
 
 /// Something that happened in a channel. It has no prompt in it: the moment has, while it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
