@@ -13,7 +13,14 @@ pub struct Frame {
     pub inverted: bool,
     /// Mean brightness, 0 to 255.
     pub luma: f64,
+    /// When it was drawn, in milliseconds of the publisher's clock modulo 2^24.
+    pub clock: Option<u64>,
+    /// When its last packet came, in milliseconds of a clock of the viewer, where that is known.
+    pub received: Option<f64>,
 }
+
+/// The clock of the bar code wraps here.
+const CLOCK_SPAN: u64 = 1 << 24;
 
 impl Frame {
     fn read(value: &Value) -> Self {
@@ -22,6 +29,8 @@ impl Frame {
             n: value["n"].as_u64(),
             inverted: value["inverted"].as_bool().unwrap_or_default(),
             luma: value["luma"].as_f64().unwrap_or_default(),
+            clock: value["clock"].as_u64(),
+            received: value["receiveTime"].as_f64(),
         }
     }
 }
@@ -96,6 +105,19 @@ pub fn longest_gap(frames: &[Frame]) -> f64 {
         .fold(0.0, f64::max)
 }
 
+/// The longest time by which a picture came later after the one before than it was drawn after it, in seconds: what the
+/// way from the publisher to the viewer added to a pause, however the publisher's own machine paused.
+#[must_use]
+pub fn longest_stall(frames: &[Frame]) -> f64 {
+    let came = |f: &Frame| f.received.map_or(f.t, |ms| ms / 1e3);
+    let stall = |pair: &[Frame]| {
+        let drawn = pair[1].clock? + CLOCK_SPAN - pair[0].clock?;
+        let drawn = (drawn % CLOCK_SPAN) as f64 / 1e3;
+        Some(came(&pair[1]) - came(&pair[0]) - drawn)
+    };
+    frames.windows(2).filter_map(stall).fold(0.0, f64::max)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +128,22 @@ mod tests {
             n: Some(n),
             inverted,
             luma: 128.0,
+            clock: None,
+            received: None,
         }
+    }
+
+    #[test]
+    fn a_pause_of_the_publisher_is_no_stall_and_one_on_the_way_is() {
+        let at = |t: f64, clock: u64| Frame {
+            t,
+            clock: Some(clock),
+            ..frame(1, false)
+        };
+        let paused = [at(1.0, CLOCK_SPAN - 100), at(1.5, 400)];
+        assert!(longest_stall(&paused).abs() < 1e-9);
+        let stalled = [at(1.0, 100), at(1.5, 133)];
+        assert!((longest_stall(&stalled) - 0.467).abs() < 1e-9);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A publisher's packets on their way onto the channel's time line, and the keyframes asked of it.
 
+mod holes;
 mod track;
 
 use std::sync::Arc;
@@ -83,11 +84,13 @@ impl Ingest {
         rtp: RtpPacket,
     ) -> Option<Taken> {
         if rtp.payload.is_empty() {
+            self.skip(kind, layer, &rtp, now);
             return None;
         }
         let plausible = kind == Kind::Audio || h264::is_h264_payload_plausible(&rtp.payload);
         if rtp.payload.len() > MAX_PAYLOAD || !plausible {
             self.refused += 1;
+            self.skip(kind, layer, &rtp, now);
             return None;
         }
         let part = match kind {
@@ -119,6 +122,12 @@ impl Ingest {
         let track = &mut self.tracks[index];
         let pts = track.clock.pts(rtp.time.numer(), since_epoch, elapsed)?;
         track.hear(rtp.header.timestamp, pts, now);
+        if kind == Kind::Video {
+            track.holes.pass(*rtp.seq_no, now);
+            if matches!(part, PayloadKind::ParameterSets | PayloadKind::IdrStart) {
+                track.holes.restart(*rtp.seq_no);
+            }
+        }
         // The publisher's number in the high part, the streams of this kind in the low one.
         let generation = (self.generation << 8) | (track.stream & 0xff);
         let placed = match kind {
@@ -172,6 +181,21 @@ impl Ingest {
     pub(crate) fn take_b_frames(&mut self) -> bool {
         let has = self.tracks.iter().any(|t| t.bitstream.has_b_frames());
         has && !std::mem::replace(&mut self.b_frames_told, has)
+    }
+
+    /// True once after packets of a layer went missing for good: its viewers need a keyframe and may take long to ask.
+    pub(crate) fn take_lost(&mut self, now: Instant, layer: LayerId) -> bool {
+        let of = |t: &&mut Track| t.kind == Kind::Video && t.layer == layer;
+        let track = self.tracks.iter_mut().find(of);
+        track.is_some_and(|t| t.holes.are_final(now))
+    }
+
+    /// A packet came that nobody is given, such as one of padding alone.
+    fn skip(&mut self, kind: Kind, layer: LayerId, rtp: &RtpPacket, now: Instant) {
+        let of = |t: &&mut Track| t.kind == kind && t.layer == layer && t.ssrc == rtp.header.ssrc;
+        if let Some(track) = self.tracks.iter_mut().find(of) {
+            track.holes.pass(*rtp.seq_no, now);
+        }
     }
 
     /// A sender report of the publisher: its NTP time, the RTP time of the same instant, and when it arrived.

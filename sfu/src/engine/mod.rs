@@ -413,8 +413,9 @@ impl Engine {
         self.counts.refused += ingest.refused - refused;
         self.counts.ignored += ingest.ignored - ignored;
         let restarted = ingest.restarts > restarts;
+        let lost = ingest.take_lost(now, layer);
         let b_frames = ingest.take_b_frames();
-        if restarted {
+        if restarted || lost {
             self.want_keyframe(stream, Some(layer));
         }
         if b_frames {

@@ -133,6 +133,50 @@ fn a_keyframe_is_asked_for_again_until_one_arrives() {
 }
 
 #[test]
+fn a_publisher_is_asked_for_a_keyframe_when_a_packet_never_comes_though_no_viewer_asks() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    net.viewer();
+    camera.roll(&mut net, SECOND);
+    let asked = net.clients[0].keyframe_requests;
+    // Its client has no such packet, and so never resends it.
+    camera.seq += 1;
+    for _ in 0..SECOND / 3 {
+        camera.shoot(&mut net, false);
+    }
+    assert_eq!(net.clients[0].keyframe_requests, asked, "it may still come");
+    for _ in 0..SECOND / 3 {
+        camera.shoot(&mut net, false);
+    }
+    assert_eq!(net.clients[0].keyframe_requests, asked + 1);
+    camera.shoot(&mut net, true);
+    for _ in 0..2 * SECOND {
+        camera.shoot(&mut net, false);
+    }
+    assert_eq!(net.clients[0].keyframe_requests, asked + 1, "it is mended");
+}
+
+#[test]
+fn a_hole_before_a_keyframe_and_one_that_is_filled_ask_for_nothing() {
+    let mut net = Net::new();
+    let mut camera = Camera::new(&mut net);
+    let viewer = net.viewer();
+    camera.roll(&mut net, SECOND);
+    let asked = net.clients[0].keyframe_requests;
+    camera.seq += 1;
+    camera.roll(&mut net, SECOND);
+    // One picture is lost on its way, and sent again.
+    net.worsen(0, losing(1.0, 2), NetemConfig::new());
+    camera.shoot(&mut net, false);
+    net.worsen(0, NetemConfig::new(), NetemConfig::new());
+    for _ in 0..SECOND {
+        camera.shoot(&mut net, false);
+    }
+    assert_eq!(net.clients[0].keyframe_requests, asked);
+    assert_eq!(tags(&net, viewer).len(), 3 * SECOND + 1);
+}
+
+#[test]
 fn two_seconds_of_nothing_end_no_session_and_the_picture_comes_back() {
     let mut net = Net::new();
     let mut camera = Camera::new(&mut net);

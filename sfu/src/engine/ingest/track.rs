@@ -9,6 +9,7 @@ use super::super::bitstream::Bitstream;
 use super::super::clock::{TrackClock, duration, ticks};
 use super::super::ids::LayerId;
 use super::super::packet::Kind;
+use super::holes::Holes;
 
 /// Pictures whose times are remembered, for other layers to be placed beside.
 const RECENT: usize = 32;
@@ -27,6 +28,7 @@ pub(super) struct Track {
     pub(super) ssrc: Ssrc,
     pub(super) clock: TrackClock,
     pub(super) bitstream: Bitstream,
+    pub(super) holes: Holes,
     pub(super) newest: Option<u64>,
     pub(super) heard: Instant,
     /// Timestamp on the wire of the packet heard last, and its place.
@@ -45,6 +47,7 @@ impl Track {
             ssrc,
             clock: TrackClock::new(kind.clock_rate()),
             bitstream: Bitstream::default(),
+            holes: Holes::default(),
             newest: None,
             heard: now,
             timestamp: 0,
