@@ -24,8 +24,6 @@ pub struct Moments {
     pub publisher_gone: Duration,
     /// The pause after a completed moment before the next one starts. Key `cooldown_s`, whole seconds.
     pub cooldown: Duration,
-    /// How many ended moments each channel remembers.
-    pub history: usize,
     /// How long a viewer waits between two moments of a channel. Key `viewer_cooldown_s`, whole seconds.
     pub viewer_cooldown: Duration,
     /// How long a moment waits for its payment. Key `payment_timeout_s`, whole seconds.
@@ -86,7 +84,6 @@ impl Moments {
             Seconds(1..=300),
         );
         visitor.key("moments.cooldown_s", &mut self.cooldown, Seconds(0..=3600));
-        visitor.key("moments.history", &mut self.history, Integer(1..=10_000));
         self.visit_paid(visitor);
     }
 
@@ -149,7 +146,6 @@ impl Default for Moments {
             warm_timeout: Duration::from_secs(45),
             publisher_gone: Duration::from_secs(10),
             cooldown: Duration::ZERO,
-            history: 100,
             viewer_cooldown: Duration::ZERO,
             payment_timeout: Duration::from_secs(120),
             late_receipt: Duration::from_secs(3600),

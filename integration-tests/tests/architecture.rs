@@ -77,10 +77,13 @@ const ONLY_IN: [(&str, &[&str]); 21] = [
 ];
 
 /// Places that are pure: no runtime, no thread, no clock; and one among them that is not.
-const PURE: [&str; 8] = [
+const PURE: [&str; 11] = [
     "sfu/src/engine/",
     "sfu/src/channel/director.rs",
     "sfu/src/channel/style.rs",
+    "sfu/src/channel/board.rs",
+    "sfu/src/channel/settings.rs",
+    "sfu/src/channel/keeper/holding.rs",
     "diffusion/src/board.rs",
     "diffusion/src/params/",
     "diffusion/src/status.rs",

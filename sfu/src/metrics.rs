@@ -87,6 +87,7 @@ pub struct Metrics {
     pub(crate) params_patches: IntCounterVec,
     pub(crate) moments: IntGaugeVec,
     pub(crate) moment_transitions: IntCounterVec,
+    pub(crate) store_errors: IntCounterVec,
     pub(crate) event_streams: IntGaugeVec,
     pub(crate) auth_refusals: IntCounterVec,
     pub(crate) tls_handshakes: IntCounterVec,
@@ -366,13 +367,18 @@ impl Metrics {
             ),
             moments: m.gauges(
                 "moments",
-                "Moments that have not ended, by state.",
+                "Moments that have not ended, of open channels, by state.",
                 &["state"],
             ),
             moment_transitions: m.counters(
                 "moment_transitions_total",
                 "Changes of moments.",
                 &["from", "to", "reason"],
+            ),
+            store_errors: m.counters(
+                "store_errors_total",
+                "Calls of the store of moments that failed, by what they were for.",
+                &["call"],
             ),
             event_streams: m.gauges("events_connections", "Open event streams.", &["transport"]),
             auth_refusals: m.counters(

@@ -115,7 +115,8 @@ impl Server {
         let bound = bind_shards(&config)?;
         let store = node::open(&config).await.map_err(StartError::Store)?;
         let identity = open_identity(&config, &store).await?;
-        let node = Arc::new(Node { store });
+        let (stop, stopping) = watch::channel(false);
+        let (node, end) = Node::new(store, stopping.clone());
         let metrics = Arc::new(Metrics::new());
         let (threads, shards, media, events) = start_shards(&config, bound, &metrics)?;
 
@@ -144,8 +145,7 @@ impl Server {
         });
         let channels = Channels::new(shared);
         let router = tokio::spawn(channels.clone().route(events));
-        let (stop, stopping) = watch::channel(false);
-        let app = App::new(channels, revoked, identity, stopping.clone());
+        let app = App::new(channels.clone(), revoked, identity, stopping.clone());
         let addresses = (
             address(&http, "http.listen")?,
             address(&metrics_listener, "metrics.listen")?,
@@ -167,7 +167,9 @@ impl Server {
             stopping.clone(),
             grace,
         ));
-        let mut tasks = twitch.start(&node.store, &stopping);
+        let scheme = if https.is_some() { "https" } else { "http" };
+        let mut tasks = node.start(&channels, format!("{scheme}://{}/", addresses.0));
+        tasks.extend(twitch.start(&node.store, &stopping));
         tasks.extend([pages, scrapes]);
         Ok(Running {
             http: addresses.0,
@@ -178,6 +180,7 @@ impl Server {
             stop,
             threads,
             tasks,
+            end,
             _router: router,
         })
     }
@@ -196,6 +199,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     tasks: Vec<Task<()>>,
+    end: node::End,
     _router: Task<()>,
 }
 
@@ -286,6 +290,7 @@ impl Running {
             // A panic of a connection was logged where it happened.
             let _ = task.await;
         }
+        self.end.wait().await;
         shared.node.store.close().await;
         let threads = self.threads;
         let joined =

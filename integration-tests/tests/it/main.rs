@@ -7,6 +7,7 @@ mod conformance;
 mod corpora;
 #[cfg(feature = "torch")]
 mod diffusion;
+mod durable;
 mod hostile;
 mod http;
 mod https;
@@ -19,6 +20,7 @@ mod network;
 mod pages;
 mod params;
 mod publishers;
+mod queue;
 mod restarting;
 mod secrets;
 mod shards;

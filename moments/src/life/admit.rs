@@ -2,7 +2,7 @@
 
 use super::{Limits, Moment, Ms, Policy, Refused, Source, Submission};
 use crate::filter::{self, Blocklist};
-use crate::moment::MomentId;
+use crate::id::MomentId;
 use crate::prompt;
 
 /// What a channel has when somebody asks it for a moment.

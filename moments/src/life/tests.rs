@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::filter::Blocklist;
-use crate::moment::MomentId;
+use crate::id::MomentId;
 use crate::reason::Reason;
 
 const NOW: Ms = 1_000_000;
@@ -62,6 +62,7 @@ fn triggers() -> Vec<Trigger> {
         Trigger::Approved,
         Trigger::Rejected("no".into()),
         Trigger::Cancelled,
+        Trigger::Requeued,
         Trigger::Claimed,
         Trigger::FirstFrame,
         failed(true),

@@ -50,6 +50,7 @@ pub use outbox::{Mail, backoff};
 pub use people::{Person, Registered};
 pub use products::{Catalogue, MAX_PRODUCTS, Product};
 pub use provider::ProviderToken;
+pub use queue::START;
 pub use read::{Event, Snapshot};
 pub use reap::Reaped;
 pub use receipt::Paid;

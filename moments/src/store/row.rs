@@ -4,8 +4,8 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::Error;
+use crate::id::MomentId;
 use crate::life::{Compensation, Moment, Policy, Source, State, Viewer};
-use crate::moment::MomentId;
 use crate::reason::Reason;
 
 /// A row of `moments` with all its columns.

@@ -5,8 +5,8 @@ use sqlx::Row as _;
 use super::error::Unique;
 use super::tx::{Fence, Tx};
 use super::{Error, Store, row};
+use crate::id::MomentId;
 use crate::life::{self, Moment, Ms, Refused, Room, Source, Submission, Trigger};
-use crate::moment::MomentId;
 
 /// What a request came to.
 #[derive(Clone, Debug, PartialEq, Eq)]

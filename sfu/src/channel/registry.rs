@@ -102,10 +102,12 @@ impl Channels {
             stream,
             home,
             messages,
+            news: Arc::default(),
         };
+        let news = handle.news.clone();
         map.by_name.insert(name.to_owned(), handle.clone());
         map.by_stream.insert(stream, handle.clone());
-        task::spawn(name.to_owned(), stream, home, self.clone(), inbox);
+        task::spawn(name.to_owned(), stream, home, self.clone(), inbox, news);
         Ok(handle)
     }
 

@@ -195,6 +195,23 @@ mod tests {
     }
 
     #[test]
+    fn a_version_stands_in_quotes_and_a_star_is_any() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                header::IF_MATCH,
+                axum::http::HeaderValue::from_static(value),
+            );
+            if_match(&headers).map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(if_match(&HeaderMap::new()), Ok(None));
+        assert_eq!(with("*"), Ok(None));
+        assert_eq!(with("\"3\""), Ok(Some(3)));
+        assert_eq!(with("3"), Err(400));
+        assert_eq!(with("\"three\""), Err(400));
+    }
+
+    #[test]
     fn a_content_type_may_have_parameters() {
         let mut headers = HeaderMap::new();
         assert!(content_type(&headers, "application/sdp").is_err());

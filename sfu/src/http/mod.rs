@@ -11,15 +11,18 @@ mod health;
 mod layers;
 mod limit;
 mod links;
+mod moments;
 mod pages;
 mod patch;
 mod pipelines;
 mod problem;
 mod products;
+mod queue;
 mod rate;
 pub(crate) mod routes;
 mod serve;
 mod session_events;
+mod settings;
 mod signalling;
 mod twitch;
 
@@ -129,7 +132,7 @@ pub(crate) fn public(app: App) -> Router {
         )
         .get("/v1/channels", api::channels)
         .get("/v1/channels/{channel}", api::channel)
-        .post("/v1/channels/{channel}/moments", api::submit)
+        .post("/v1/channels/{channel}/moments", moments::submit)
         .post("/v1/channels/{channel}/warm", api::warm)
         .post("/v1/channels/{channel}/cool", api::cool)
         .get("/v1/channels/{channel}/events", events::follow)
@@ -144,6 +147,13 @@ pub(crate) fn public(app: App) -> Router {
         .put("/v1/channels/{channel}/products", products::set_products)
         .get("/v1/channels/{channel}/blocklist", products::blocklist)
         .put("/v1/channels/{channel}/blocklist", products::set_blocklist)
+        .get("/v1/channels/{channel}/queue", queue::look)
+        .post("/v1/channels/{channel}/queue/{act}", queue::act)
+        .post("/v1/channels/{channel}/panic", queue::panic)
+        .get("/v1/channels/{channel}/policy", settings::policy)
+        .put("/v1/channels/{channel}/policy", settings::set_policy)
+        .get("/v1/channels/{channel}/settings", settings::settings)
+        .put("/v1/channels/{channel}/settings", settings::set_settings)
         .get("/v1/pipelines", pipelines::list)
         .post("/v1/twitch/eventsub", twitch::eventsub)
         .get("/v1/me/credits", twitch::credits)
@@ -151,8 +161,8 @@ pub(crate) fn public(app: App) -> Router {
         .post("/v1/moments/{id}/intent", twitch::intent)
         .post("/v1/moments/{id}/receipt", twitch::receipt)
         .post("/v1/moments/{id}/credit", twitch::credit)
-        .get("/v1/moments/{id}", api::moment)
-        .post("/v1/moments/{id}/stop", api::stop);
+        .get("/v1/moments/{id}", moments::moment)
+        .post("/v1/moments/{id}/{act}", moments::act);
     auth::routes(routes)
         .get("/", pages::index)
         .get("/bridge/{channel}", pages::bridge)
@@ -336,6 +346,7 @@ fn cors(app: &App) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            HeaderName::from_static("idempotency-key"),
             // With this one @eyevinn/whip-web-client sends its PATCH, once it has read the methods below.
             header::ETAG,
             HeaderName::from_static("last-event-id"),

@@ -9,6 +9,7 @@ use reverie_diffusion::params::{self, Problems};
 use reverie_moments::life::Refused as Refusal;
 use reverie_moments::store;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::auth::password::Unhashed;
 use crate::auth::{Denied, Fault};
@@ -62,16 +63,11 @@ pub(crate) enum Problem {
     Taken(String),
     Json(String),
     SlowBody,
-    Moment(reverie_moments::Refused),
-    Pipeline(String),
-    /// Parameters that cannot be followed.
-    Params(Problems),
-    /// The parameters are others than the request names.
-    ParamsChanged {
-        current: String,
+    /// A moment that is not what the request needs, and what it is now.
+    Moment {
+        refused: Refusal,
+        current: Value,
     },
-    /// A moment of the store that is not what the request needs.
-    Life(Refusal),
     /// The settings are others than the request names.
     SettingsChanged {
         current: i64,
@@ -81,7 +77,15 @@ pub(crate) enum Problem {
         name: &'static str,
         accepted: &'static str,
     },
+    Product(String),
     Store,
+    Pipeline(String),
+    /// Parameters that cannot be followed.
+    Params(Problems),
+    /// The parameters are others than the request names.
+    ParamsChanged {
+        current: String,
+    },
     /// The configuration has no keys for this part of Twitch.
     NoTwitch,
     /// What came as a notification of Twitch.
@@ -117,6 +121,9 @@ struct Body<'a> {
     /// Each with the place it is at, where there may be several.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [params::Problem],
+    /// The moment as it is now, where that is what is wrong.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    moment: &'a Value,
 }
 
 impl Problem {
@@ -235,12 +242,11 @@ impl Problem {
                 "the body did not arrive in 10 s".to_owned(),
             ),
             Self::Json(why) => (S::UNPROCESSABLE_ENTITY, "bad request body", why.clone()),
-            Self::Moment(refused) => (
+            Self::Moment { refused, .. } => (
                 moment_status(refused),
                 "moment refused",
                 refused.to_string(),
             ),
-            Self::Life(refused) => (life_status(refused), "moment refused", refused.to_string()),
             Self::SettingsChanged { current } => (
                 S::PRECONDITION_FAILED,
                 "the settings changed",
@@ -250,6 +256,11 @@ impl Problem {
                 S::BAD_REQUEST,
                 "bad header",
                 format!("{name} is not readable; accepted is {accepted}"),
+            ),
+            Self::Product(sku) => (
+                S::UNPROCESSABLE_ENTITY,
+                "unknown product",
+                format!("the channel has no product {sku:?}"),
             ),
             Self::Store => (
                 S::SERVICE_UNAVAILABLE,
@@ -375,17 +386,7 @@ fn sdp_status(rejected: &Rejected) -> StatusCode {
     }
 }
 
-fn moment_status(refused: &reverie_moments::Refused) -> StatusCode {
-    use reverie_moments::Refused as R;
-    match refused {
-        R::Unknown { .. } => StatusCode::NOT_FOUND,
-        R::Offline | R::Ended { .. } | R::IdInUse { .. } => StatusCode::CONFLICT,
-        R::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
-    }
-}
-
-fn life_status(refused: &Refusal) -> StatusCode {
+fn moment_status(refused: &Refusal) -> StatusCode {
     use StatusCode as S;
     match refused {
         Refusal::Channel(_) | Refusal::Unknown(_) => S::NOT_FOUND,
@@ -395,9 +396,9 @@ fn life_status(refused: &Refusal) -> StatusCode {
         Refusal::Poor { .. } => S::PAYMENT_REQUIRED,
         Refusal::Prompt(_)
         | Refusal::Unwanted(_)
+        | Refusal::Product { .. }
         | Refusal::Duration { .. }
         | Refusal::Price { .. }
-        | Refusal::Product { .. }
         | Refusal::Receipt { .. } => S::UNPROCESSABLE_ENTITY,
         _ => S::CONFLICT,
     }
@@ -422,6 +423,10 @@ impl IntoResponse for Problem {
             errors: match &self {
                 Self::Params(problems) => &problems.told,
                 _ => &[],
+            },
+            moment: match &self {
+                Self::Moment { current, .. } => current,
+                _ => &Value::Null,
             },
         };
         let mut response = (status, Json(body)).into_response();
@@ -474,7 +479,6 @@ impl From<Rejected> for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Moment(refused) => Self::Moment(refused),
             Refused::SoundOnly => Self::SoundOnly(refused.to_string()),
             Refused::Pipeline { .. } => Self::Pipeline(refused.to_string()),
             Refused::Params(problems) => Self::Params(problems),
@@ -484,10 +488,23 @@ impl From<Refused> for Problem {
     }
 }
 
+impl From<Refusal> for Problem {
+    fn from(refused: Refusal) -> Self {
+        match refused {
+            Refusal::Unknown(id) => Self::UnknownMoment(id.as_str().chars().take(80).collect()),
+            Refusal::Channel(name) => Self::UnknownChannel(name),
+            refused => Self::Moment {
+                refused,
+                current: Value::Null,
+            },
+        }
+    }
+}
+
 impl From<store::Error> for Problem {
     fn from(error: store::Error) -> Self {
         match error {
-            store::Error::Refused(refused) => Self::Life(refused),
+            store::Error::Refused(refused) => refused.into(),
             error => {
                 tracing::error!(%error, "the store fails");
                 Self::Store

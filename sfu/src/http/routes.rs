@@ -47,7 +47,8 @@ const PUBLISH: Rule =
     Rule::Asks("to publish on the channel, and for the session's URL what began it");
 const WATCH: Rule = Rule::Asks("to watch the channel, and for the session's URL what began it");
 const OF_MOMENT: Rule = Rule::Asks("to see the channel of the moment");
-const MODERATE_MOMENT: Rule = Rule::Asks("to moderate the channel of the moment");
+const MODERATE_MOMENT: Rule =
+    Rule::Asks("to moderate the channel of the moment, or to be its viewer who cancels it");
 const VIEWER_OF_MOMENT: Rule = Rule::Asks("to be the viewer of the moment, or to run the server");
 const OWN: Rule =
     Rule::Asks("to be signed in, or to moderate the channel of the query for another viewer");
@@ -93,8 +94,15 @@ pub const ROUTES: &[Route] = &[
     of("GET", "/v1/channels/{channel}/blocklist", Rule::Moderate),
     of("PUT", "/v1/channels/{channel}/blocklist", Rule::Moderate),
     of("GET", "/v1/pipelines", Rule::List),
+    of("GET", "/v1/channels/{channel}/queue", Rule::Look),
+    of("POST", "/v1/channels/{channel}/queue/{act}", Rule::Moderate),
+    of("POST", "/v1/channels/{channel}/panic", Rule::Moderate),
+    of("GET", "/v1/channels/{channel}/policy", Rule::Look),
+    of("PUT", "/v1/channels/{channel}/policy", Rule::Own),
+    of("GET", "/v1/channels/{channel}/settings", Rule::Look),
+    of("PUT", "/v1/channels/{channel}/settings", Rule::Own),
     of("GET", "/v1/moments/{id}", OF_MOMENT),
-    of("POST", "/v1/moments/{id}/stop", MODERATE_MOMENT),
+    of("POST", "/v1/moments/{id}/{act}", MODERATE_MOMENT),
     of("POST", "/v1/moments/{id}/intent", VIEWER_OF_MOMENT),
     of(
         "POST",

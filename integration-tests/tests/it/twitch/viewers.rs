@@ -78,6 +78,53 @@ async fn a_viewer_who_shared_who_they_are_pays_and_sees_what_is_theirs() -> Resu
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_asks_pays_and_waits_for_their_turn() -> Result<()> {
+    let world = World::start_with(TwitchSim::start().await?, |config| {
+        config.auth.session_key = Secret::new(KEY).ok();
+        config.twitch.products = vec!["rain:100:15".parse().expect("a product")];
+    })
+    .await?;
+    let token = session(&world, VIEWER, true).await?;
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        ("content-type", "application/json"),
+        ("authorization", bearer.as_str()),
+    ];
+    let url = world.server.url("/v1/channels/show/moments");
+    let ask =
+        async |body: &serde_json::Value| send(Method::POST, &url, &headers, body.to_string()).await;
+    let wanted = json!({ "prompt": "rain over the city", "sku": "rain" });
+    let answer = ask(&wanted).await?;
+    ensure!(answer.status == 201, "{answer:?}");
+    let moment = answer.json();
+    ensure!(
+        moment["state"] == "submitted" && moment["viewer"] == "Ann" && moment["price"] == 100,
+        "{moment}"
+    );
+    let order = Order {
+        notify: Notify::Never,
+        ..Order::default()
+    };
+    let (_, receipt) = world.sim.pay(order).await?;
+    let path = format!(
+        "/v1/moments/{}/receipt",
+        moment["id"].as_str().unwrap_or_default()
+    );
+    let body = json!({ "intent": moment["intent"], "receipt": receipt });
+    let answer = world.call(Method::POST, &path, &body).await?;
+    ensure!(answer.json()["moment"]["state"] == "queued", "{answer:?}");
+    // What costs nothing is the streamer's, and what offends is nobody's.
+    let own = json!({ "prompt": "rain" });
+    ensure!(ask(&own).await?.status == 403);
+    let vulgar = json!({ "prompt": "what the fuck", "sku": "rain" });
+    is_problem(&ask(&vulgar).await?, 422, "in other words")?;
+    let unknown = json!({ "prompt": "rain", "sku": "gold" });
+    is_problem(&ask(&unknown).await?, 422, "gold")?;
+    world.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_another_viewers_is_refused() -> Result<()> {
     let world = world().await?;
     let moment = moment_of(&world, VIEWER).await?;
