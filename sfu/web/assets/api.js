@@ -6,7 +6,9 @@ import { apiPath } from './route.js';
 import { tokens } from './token.js';
 
 /** @typedef {import('./token.js').Scope} Scope */
-/** @typedef {'queued' | 'warming' | 'active' | 'completed' | 'failed' | 'cancelled' | 'expired'} MomentState */
+/** @typedef {'submitted' | 'pending_approval' | 'queued' | 'warming' | 'active'} OpenState */
+/** @typedef {'completed' | 'rejected' | 'expired' | 'failed' | 'cancelled'} EndState */
+/** @typedef {OpenState | EndState} MomentState */
 /**
  * A prompt shown to everybody for a while. Times are milliseconds since 1970 on the server's clock.
  * @typedef {object} Moment

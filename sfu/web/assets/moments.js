@@ -134,12 +134,20 @@ export function find(state, id) {
   const entry = state.moments.get(id);
   if (!entry) return null;
   const queued = waiting(state, [entry]).some((moment) => moment.id === id);
-  return { moment: entry.moment, current: hasEnded(entry.moment) || queued || isLive(state, entry) };
+  return { moment: entry.moment, current: isEarly(entry.moment) || hasEnded(entry.moment) || queued || isLive(state, entry) };
 }
 
-/** True in the four states a moment never leaves. @param {Moment} moment */
+/** True before it is let into the queue: no snapshot names it. @param {Moment} moment */
+function isEarly({ state }) {
+  return state === 'submitted' || state === 'pending_approval';
+}
+
+/** What a moment that is over is in. */
+const ENDED = new Set(['completed', 'rejected', 'expired', 'failed', 'cancelled']);
+
+/** True in the states a moment does not leave by itself. @param {Moment} moment */
 export function hasEnded({ state }) {
-  return state === 'completed' || state === 'failed' || state === 'cancelled' || state === 'expired';
+  return ENDED.has(state);
 }
 
 /** @param {State} state @param {Entry} entry */

@@ -50,6 +50,10 @@ export function secondsUntil(at, now) {
  */
 export function momentWords(moment, { place, left }) {
   switch (moment.state) {
+    case 'submitted':
+      return 'Not paid yet';
+    case 'pending_approval':
+      return 'In review';
     case 'queued':
       return place === null ? 'Waiting' : place === 1 ? 'Waiting, next' : `Waiting, position ${place}`;
     case 'warming':
@@ -62,6 +66,8 @@ export function momentWords(moment, { place, left }) {
       return withReason('Failed', moment.reason);
     case 'cancelled':
       return withReason('Cancelled', moment.reason);
+    case 'rejected':
+      return withReason('Not approved', moment.reason);
     case 'expired':
       return withReason('Expired', moment.reason);
   }

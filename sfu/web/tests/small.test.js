@@ -136,6 +136,8 @@ test('words for moments name the place, the time left and the reason', () => {
   assert.equal(momentWords(moment, { place: 1, left: null }), 'Waiting, next');
   assert.equal(say({}), 'Waiting');
   assert.equal(say({ state: 'warming' }), 'Warming up');
+  assert.equal(say({ state: 'pending_approval' }), 'In review');
+  assert.equal(say({ state: 'rejected', reason: 'not today' }), 'Not approved: not today');
   assert.equal(momentWords({ ...moment, state: 'active' }, { place: null, left: 12 }), 'Live: 12 s left');
   assert.equal(say({ state: 'completed' }), 'Done');
   assert.equal(say({ state: 'failed', reason: 'the streamer left' }), 'Failed: the streamer left');
