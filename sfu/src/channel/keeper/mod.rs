@@ -53,7 +53,7 @@ pub(super) enum Heard {
     /// Show the camera.
     End,
     /// The moments are others than before.
-    News(News),
+    News(Box<News>),
 }
 
 /// The channel's side; the task ends, and gives up what it holds, when it is dropped.
@@ -180,7 +180,7 @@ impl Task {
     async fn answer(&mut self, answer: Answer) {
         self.reader = Some(answer.reader);
         if let Some(news) = answer.news {
-            self.hear(Heard::News(news)).await;
+            self.hear(Heard::News(Box::new(news))).await;
         }
         match answer.input {
             Ok(input) => {

@@ -30,7 +30,8 @@ impl Task {
             Heard::Prepare(pipeline) => self.direct(Input::Warm(pipeline)),
             Heard::Begin(engagement) => self.direct(Input::Begin(engagement)),
             Heard::End => self.direct(Input::End),
-            Heard::News(News { board, stories }) => {
+            Heard::News(news) => {
+                let News { board, stories } = *news;
                 // What is told is part of a snapshot by then, and of none before.
                 let changed = self.show_board(board);
                 for story in stories {
