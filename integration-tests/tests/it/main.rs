@@ -10,6 +10,7 @@ mod diffusion;
 mod hostile;
 mod http;
 mod https;
+mod identity;
 mod interop;
 mod joining;
 mod layers;
