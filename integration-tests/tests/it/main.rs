@@ -11,6 +11,7 @@ mod durable;
 mod hostile;
 mod http;
 mod https;
+mod identity;
 mod interop;
 mod joining;
 mod layers;

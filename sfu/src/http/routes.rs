@@ -46,6 +46,8 @@ pub struct Route {
 const PUBLISH: Rule =
     Rule::Asks("to publish on the channel, and for the session's URL what began it");
 const WATCH: Rule = Rule::Asks("to watch the channel, and for the session's URL what began it");
+const BY_URL: Rule =
+    Rule::Asks("nothing but its unguessable URL, which players follow without headers");
 const OF_MOMENT: Rule = Rule::Asks("to see the channel of the moment");
 const MODERATE_MOMENT: Rule =
     Rule::Asks("to moderate the channel of the moment, or to be its viewer who cancels it");
@@ -73,8 +75,12 @@ pub const ROUTES: &[Route] = &[
     of("POST", "/whep/{channel}/{session}/layer", WATCH),
     of("DELETE", "/whep/{channel}/{session}/layer", WATCH),
     of("POST", "/whep/{channel}/{session}/events", WATCH),
-    of("GET", "/whep/{channel}/{session}/events/{stream}", WATCH),
-    of("DELETE", "/whep/{channel}/{session}/events/{stream}", WATCH),
+    of("GET", "/whep/{channel}/{session}/events/{stream}", BY_URL),
+    of(
+        "DELETE",
+        "/whep/{channel}/{session}/events/{stream}",
+        BY_URL,
+    ),
     of("GET", "/v1/channels", Rule::List),
     of("GET", "/v1/channels/{channel}", Rule::Look),
     of("POST", "/v1/channels/{channel}/moments", Rule::Submit),
