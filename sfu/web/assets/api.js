@@ -6,7 +6,9 @@ import { apiPath } from './route.js';
 import { tokens } from './token.js';
 
 /** @typedef {import('./token.js').Scope} Scope */
-/** @typedef {'queued' | 'warming' | 'active' | 'completed' | 'failed' | 'cancelled' | 'expired'} MomentState */
+/**
+ * @typedef {'submitted' | 'pending_approval' | 'queued' | 'warming' | 'active' | 'completed' | 'rejected' | 'failed' | 'cancelled' | 'expired'} MomentState
+ */
 /**
  * A prompt shown to everybody for a while. Times are milliseconds since 1970 on the server's clock.
  * @typedef {object} Moment
@@ -23,7 +25,17 @@ import { tokens } from './token.js';
  * @property {number | null} ends_at
  * @property {number | null} ended_at
  * @property {string | null} reason why it ended, when it did not just complete
+ * @property {string | null} [viewer] the name of who asked for it, where it is known
+ * @property {string} [source] what it is paid with: `bits`, `credit`, `free` or `streamer`
+ * @property {string} [sku] the product; '' for the streamer's own
+ * @property {number} [price] in Bits or credits
+ * @property {string} [compensation] what its viewer got back: `none` or `credited`
  */
+/**
+ * The answer to a wish for a moment. `intent` is what a payment names; there is none where nothing is to be paid.
+ * @typedef {Moment & { intent?: string | null, eta_s?: number | null, needs_approval?: boolean }} Submitted
+ */
+/** Something a viewer can ask for; `price` is 0 when it costs nothing. @typedef {{ sku: string, name: string, price: number, seconds: number | null }} Product */
 /** @typedef {'cold' | 'loading' | 'warm' | 'active' | 'error'} PipelineState */
 /** @typedef {{ state: PipelineState, name: string | null, reason: string | null }} Pipeline */
 /**
@@ -40,6 +52,8 @@ import { tokens } from './token.js';
  * @property {string} default_pipeline
  * @property {Moment | null} moment the warming or active one
  * @property {Moment[]} queue
+ * @property {boolean} [paused] nothing of the queue is started
+ * @property {Moment[]} [pending] in review; only where the server tells whoever asks
  * @property {Moment | null} last the one that ended most recently
  */
 
