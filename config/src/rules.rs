@@ -22,6 +22,7 @@ pub(crate) fn check(config: &Config, settled: &Settled, problems: &mut Vec<Probl
     check.heartbeat();
     check.ports();
     check.advertised();
+    check.twitch();
 }
 
 struct Check<'a> {
@@ -77,6 +78,38 @@ impl Check<'_> {
         };
         let message = format!("is set and `{unset}` is not: HTTPS needs both");
         self.report(set, &[unset], message);
+    }
+
+    fn twitch(&mut self) {
+        let twitch = &self.config.twitch;
+        let (application, extension) = (
+            twitch.client_id.is_some(),
+            twitch.extension_client_id.is_some(),
+        );
+        let keys = [
+            ("twitch.client_secret", twitch.client_secret.is_some()),
+            ("twitch.eventsub_secret", twitch.eventsub_secret.is_some()),
+            ("twitch.bot_user_id", twitch.bot_user_id.is_some()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, set)| *set && !application) {
+            let message = "is set and `twitch.client_id` is not: it is the application's";
+            self.report(key, &["twitch.client_id"], message.to_owned());
+        }
+        let twitch = &self.config.twitch;
+        let keys = [
+            (
+                "twitch.extension_secrets",
+                !twitch.extension_secrets.is_empty(),
+            ),
+            (
+                "twitch.extension_owner_id",
+                twitch.extension_owner_id.is_some(),
+            ),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, set)| *set && !extension) {
+            let message = "is set and `twitch.extension_client_id` is not: it is the extension's";
+            self.report(key, &["twitch.extension_client_id"], message.to_owned());
+        }
     }
 
     fn durations(&mut self) {
