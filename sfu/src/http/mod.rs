@@ -2,6 +2,7 @@
 
 mod api;
 mod events;
+mod extension;
 mod extract;
 mod health;
 mod layers;
@@ -15,6 +16,7 @@ mod rate;
 mod serve;
 mod session_events;
 mod signalling;
+mod zip;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -136,6 +138,10 @@ pub(crate) fn public(app: App) -> Router {
         .route("/", get(pages::index))
         .route("/bridge/{channel}", get(pages::bridge))
         .route("/watch/{channel}", get(pages::watch))
+        .route("/mod/{channel}", get(pages::moderator))
+        .route("/overlay/{channel}", get(pages::overlay))
+        .route("/admin", get(pages::admin))
+        .route("/extension.zip", get(extension::packed))
         .route("/assets/{*path}", get(pages::asset))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

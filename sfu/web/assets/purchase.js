@@ -88,7 +88,7 @@ export function standing(purchase, moment) {
   if (paying) return { step: 'confirming', ended: false, reason: null };
   if (settled.size > 0) return { step: 'waiting', ended: false, reason: null };
   if (spoiled.size > 0) return { step: 'spoiled', ended: true, reason: [...spoiled.values()].sort()[0] };
-  if (refused !== null && taken === null) return { step: 'refused', ended: true, reason: refused };
+  if (refused !== null) return { step: 'refused', ended: true, reason: refused };
   if (abandoned) return { step: 'abandoned', ended: true, reason: null };
   if (taken === null) return { step: 'asking', ended: false, reason: null };
   return { step: taken.intent === null ? 'waiting' : 'paying', ended: false, reason: null };
