@@ -14,6 +14,8 @@ pub struct Moments {
     pub max_duration: Duration,
     /// The longest prompt, in characters.
     pub max_prompt_chars: usize,
+    /// Whether prompts with words that offend are refused, beside those of each channel's own list.
+    pub refuse_vulgar: bool,
     /// How many moments may wait in one channel.
     pub queue_max: usize,
     /// How long a pipeline may take to its first transformed frame before that attempt has failed. Key `warm_timeout_s`, whole seconds.
@@ -67,6 +69,7 @@ impl Moments {
             &mut self.max_prompt_chars,
             Integer(1..=10_000),
         );
+        visitor.key("moments.refuse_vulgar", &mut self.refuse_vulgar, Flag);
         visitor.key(
             "moments.queue_max",
             &mut self.queue_max,
@@ -141,6 +144,7 @@ impl Default for Moments {
             default_duration: Duration::from_secs(15),
             max_duration: Duration::from_secs(120),
             max_prompt_chars: 500,
+            refuse_vulgar: true,
             queue_max: 20,
             warm_timeout: Duration::from_secs(45),
             publisher_gone: Duration::from_secs(10),

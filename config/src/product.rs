@@ -5,7 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 /// What [`Product`]s look like, in words for messages and for the reference.
-pub(crate) const FORM: &str = "a name of 1 to 64 of a-z, A-Z, 0-9, _, - and ., its price in Bits from 1 to 10000, its whole seconds from 1 to 3600, \
+pub(crate) const FORM: &str = "a name of 1 to 64 of a-z, A-Z, 0-9, _, - and ., its price in Bits from 0 to 10000, its whole seconds from 1 to 3600, \
      and, if it has one, its pipeline, with a colon between";
 
 /// What a viewer can pay for.
@@ -13,7 +13,7 @@ pub(crate) const FORM: &str = "a name of 1 to 64 of a-z, A-Z, 0-9, _, - and ., i
 pub struct Product {
     /// Its name at Twitch (SKU).
     pub sku: String,
-    /// Its price in Bits.
+    /// Its price in Bits; 0 is free.
     pub bits: u32,
     /// How long its moment lasts, in whole seconds.
     pub duration: Duration,
@@ -37,7 +37,7 @@ impl FromStr for Product {
         let bits: u32 = bits.parse().map_err(|_| NoProduct)?;
         let seconds: u64 = seconds.parse().map_err(|_| NoProduct)?;
         let legal = is_sku(sku)
-            && (1..=10_000).contains(&bits)
+            && (0..=10_000).contains(&bits)
             && (1..=3600).contains(&seconds)
             && pipeline.is_none_or(is_pipeline)
             && parts.next().is_none();
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_product_is_written_as_it_is_read() {
-        for text in ["rain:100:15", "rain_15.b:1:3600:debug-invert"] {
+        for text in ["rain:100:15", "free:0:5", "rain_15.b:1:3600:debug-invert"] {
             assert_eq!(text.parse::<Product>().unwrap().to_string(), text);
         }
     }
@@ -91,7 +91,6 @@ mod tests {
             "rain:100",
             ":100:15",
             "ra in:100:15",
-            "rain:0:15",
             "rain:10001:15",
             "rain:-5:15",
             "rain:100:0",

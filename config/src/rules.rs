@@ -16,6 +16,7 @@ pub(crate) fn check(config: &Config, settled: &Settled, problems: &mut Vec<Probl
         problems,
     };
     check.http_tokens();
+    check.people();
     check.metrics_token();
     check.tls_files();
     check.durations();
@@ -40,12 +41,15 @@ impl Check<'_> {
         let why = self.reachable("http.listen", &http.listen);
         let published = auth.guards(Role::Publish)
             || self.settled.is_wrong("auth.token_key")
+            || self.settled.is_wrong("auth.session_key")
             || self.settled.is_wrong("auth.tokens");
         self.require("auth.publish_token", published, &why, "");
-        self.require("auth.control_token", auth.control_token.is_some(), &why, "");
+        let controlled = auth.guards_control() || self.settled.is_wrong("auth.session_key");
+        self.require("auth.control_token", controlled, &why, "");
         let watchable = auth.guards(Role::Watch)
             || auth.public_watch
             || self.settled.is_wrong("auth.token_key")
+            || self.settled.is_wrong("auth.session_key")
             || self.settled.is_wrong("auth.tokens")
             || self.settled.is_wrong("auth.public_watch");
         let instead = format!(
@@ -53,6 +57,19 @@ impl Check<'_> {
             variable("auth.public_watch")
         );
         self.require("auth.watch_token", watchable, &why, &instead);
+    }
+
+    fn people(&mut self) {
+        let auth = &self.config.auth;
+        let sessions = auth.session_key.is_some();
+        if auth.registration && !sessions {
+            let message = "is true and `auth.session_key` is not set: nobody could sign in";
+            self.report(
+                "auth.registration",
+                &["auth.session_key"],
+                message.to_owned(),
+            );
+        }
     }
 
     fn metrics_token(&mut self) {
@@ -100,6 +117,10 @@ impl Check<'_> {
             (
                 "twitch.extension_secrets",
                 !twitch.extension_secrets.is_empty(),
+            ),
+            (
+                "twitch.extension_client_secret",
+                twitch.extension_client_secret.is_some(),
             ),
             (
                 "twitch.extension_owner_id",

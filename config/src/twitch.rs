@@ -15,6 +15,8 @@ pub struct Twitch {
     pub client_secret: Option<Secret>,
     /// The extension's client id, which its receipts name.
     pub extension_client_id: Option<String>,
+    /// The extension's client secret, by which its payments are asked for; `client_secret` when both have one client id.
+    pub extension_client_secret: Option<Secret>,
     /// The extension's shared secrets, base64 as Twitch shows them. While one is exchanged several are good; the first signs.
     pub extension_secrets: Vec<Secret>,
     /// The user id of the extension's owner, in whose name pokes are sent.
@@ -43,6 +45,11 @@ impl Twitch {
             Maybe(ID),
         );
         visitor.key(
+            "twitch.extension_client_secret",
+            &mut self.extension_client_secret,
+            Token,
+        );
+        visitor.key(
             "twitch.extension_secrets",
             &mut self.extension_secrets,
             Each(Base64),
@@ -67,6 +74,7 @@ impl Default for Twitch {
             client_id: None,
             client_secret: None,
             extension_client_id: None,
+            extension_client_secret: None,
             extension_secrets: Vec::new(),
             extension_owner_id: None,
             eventsub_secret: None,
@@ -120,7 +128,8 @@ fn is_base64(text: &str) -> bool {
     let padding = text.len() - digits.len();
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     // One digit of four says nothing; padding fills up to four or is left out.
-    let whole = digits.len() % 4 != 1 && (padding == 0 || (padding <= 2 && text.len() % 4 == 0));
+    let whole =
+        digits.len() % 4 != 1 && (padding == 0 || (padding <= 2 && text.len().is_multiple_of(4)));
     digits.len() >= 32 && digits.bytes().all(legal) && whole
 }
 

@@ -431,6 +431,27 @@ fn https_needs_both_files() {
 }
 
 #[test]
+fn a_key_for_sessions_stands_for_all_three_tokens_and_registration_needs_it() {
+    let open = ("REVERIE__HTTP__LISTEN", "0.0.0.0:8080");
+    let session = ("REVERIE__AUTH__SESSION_KEY", KEY);
+    let sealing = ("REVERIE__AUTH__SEALING_KEY", KEY);
+    let registration = ("REVERIE__AUTH__REGISTRATION", "true");
+    let config = load_text("", [open, session, sealing, registration]).unwrap();
+    assert!(config.auth.registration);
+    assert!(!format!("{config:?} {}", config.render()).contains(KEY));
+    let told = lines("", [registration]);
+    assert!(
+        told.len() == 1 && told[0].contains("`auth.session_key` is not set"),
+        "{told:?}"
+    );
+    let short = lines("", [open, ("REVERIE__AUTH__SESSION_KEY", "short")]);
+    assert!(
+        short.len() == 1 && short[0].contains("`auth.session_key` expected at least 32"),
+        "{short:?}"
+    );
+}
+
+#[test]
 fn what_belongs_to_twitch_needs_the_application_or_the_extension_it_belongs_to() {
     let text = "[twitch]\nclient_secret = '0123456789abcdef'\nextension_owner_id = '7'";
     assert_eq!(

@@ -1,6 +1,7 @@
-"""Makes and reads JWTs with nothing but hashlib, hmac and cryptography's RSA: not the library that the server uses.
+"""Makes and reads JWTs with hashlib, hmac, cryptography's RSA and PyJWT: not the library that the server uses.
 
     mint.py abuse --key KEY       one JSON object: the name of what is wrong with a token -> the token
+    mint.py receipts --key KEY    the same for receipts of Bits; KEY is base64, the product rain of "simextension", 100 Bits, user 7
     mint.py read TOKEN --key KEY  checks the signature and prints header and claims
 
 `good` among the first is a token for publishing on channel "show" with nothing wrong.
@@ -98,6 +99,85 @@ def abuse(key: str) -> dict[str, str]:
     }
 
 
+def receipts(key: str) -> dict[str, str]:
+    import jwt
+
+    now = int(time.time())
+    secret = base64.b64decode(key)
+
+    def claims(**changes: object) -> dict:
+        product = {
+            "domainId": changes.pop("domain", "twitch.ext.simextension"),
+            "sku": changes.pop("sku", "rain"),
+            "displayName": "Rain",
+            "cost": {"amount": changes.pop("amount", 100), "type": changes.pop("unit", "bits")},
+        }
+        data = {
+            "transactionId": changes.pop("transaction", "t-minted"),
+            "time": "2026-11-28T12:00:00.001Z",
+            "userId": changes.pop("user", "7"),
+            "product": product,
+        }
+        return {"topic": "bits_transaction_receipt", "exp": now + 600, "data": data} | changes
+
+    def sign(body: dict, secret: bytes = secret, algorithm: str = "HS256") -> str:
+        return jwt.encode(body, secret, algorithm=algorithm)
+
+    def without(name: str) -> dict:
+        return {claim: value for claim, value in claims().items() if claim != name}
+
+    def lacking(name: str) -> dict:
+        body = claims()
+        del body["data"][name]
+        return body
+
+    whole = sign(claims())
+    head, body, signature = whole.split(".")
+    other = claims(amount=1)
+    session = {"exp": now + 600, "opaque_user_id": "U7", "user_id": "7", "channel_id": "42", "role": "broadcaster"}
+    return {
+        "good": whole,
+        "good, expired within the leeway": sign(claims(exp=now - 5, transaction="t-leeway")),
+        "alg none": jwt.encode(claims(), None, algorithm="none"),
+        "alg none, signed": f"{part({'alg': 'none'})}.{body}.{signature}",
+        "alg HS512": sign(claims(), algorithm="HS512"),
+        "alg RS256": rs256(claims()),
+        "another key": sign(claims(), b"another key, another key, another"),
+        "the key as it is written": sign(claims(), key.encode()),
+        "a guessed key": jwt.api_jws.PyJWS().encode(json.dumps(claims()).encode(), b"x" * 32),
+        "no signature": f"{head}.{body}.",
+        "short signature": f"{head}.{body}.{signature[:-4]}",
+        "changed claims": f"{head}.{part(other)}.{signature}",
+        "expired": sign(claims(exp=now - 17)),
+        "no exp": sign(without("exp")),
+        "exp is text": f"{head}.{part(claims(exp='tomorrow'))}.{sign_bytes(secret, head, part(claims(exp='tomorrow')))}",
+        "no topic": sign(without("topic")),
+        "other topic": sign(claims(topic="bits_transaction")),
+        "no data": sign(without("data")),
+        "no transaction": sign(lacking("transactionId")),
+        "no user": sign(lacking("userId")),
+        "no product": sign(lacking("product")),
+        "empty transaction": sign(claims(transaction="")),
+        "other extension": sign(claims(domain="twitch.ext.another")),
+        "not Bits": sign(claims(unit="coins")),
+        "less Bits": sign(claims(amount=99)),
+        "no Bits": sign(claims(amount=0)),
+        "negative Bits": sign(claims(amount=-100)),
+        "Bits as text": sign(claims(amount="100")),
+        "another product": sign(claims(sku="snow")),
+        "another viewer's": sign(claims(user="8")),
+        "a session of the extension": sign(session),
+        "huge": sign(claims(pad="x" * 9000)),
+        "two parts": f"{head}.{body}",
+        "not base64": f"{head}.%%%.{signature}",
+        "empty": "",
+    }
+
+
+def sign_bytes(secret: bytes, head: str, body: str) -> str:
+    return b64(hmac.new(secret, f"{head}.{body}".encode(), hashlib.sha256).digest())
+
+
 def read(key: str, text: str) -> dict:
     head, body, signature = text.split(".")
     if not hmac.compare_digest(signature, sign(key, f"{head}.{body}")):
@@ -107,11 +187,12 @@ def read(key: str, text: str) -> dict:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["abuse", "read"])
+    parser.add_argument("what", choices=["abuse", "receipts", "read"])
     parser.add_argument("--key", required=True)
     parser.add_argument("token", nargs="?")
     asked = parser.parse_args()
-    print(json.dumps(abuse(asked.key) if asked.what == "abuse" else read(asked.key, asked.token)))
+    made = {"abuse": abuse, "receipts": receipts}.get(asked.what)
+    print(json.dumps(made(asked.key) if made else read(asked.key, asked.token)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@
 
 mod channel;
 mod event;
+pub mod filter;
 pub mod life;
 mod moment;
 mod now;

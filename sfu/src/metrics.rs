@@ -94,6 +94,14 @@ pub struct Metrics {
     pub(crate) tls_expiry: IntGaugeVec,
     pub(crate) http_requests: IntCounterVec,
     pub(crate) http_seconds: HistogramVec,
+    /// Requests to Twitch.
+    pub(crate) twitch_calls: IntCounterVec,
+    /// What was to be sent by Twitch.
+    pub(crate) twitch_mail: IntCounterVec,
+    /// Notifications of EventSub.
+    pub(crate) twitch_notifications: IntCounterVec,
+    /// Payments by Bits.
+    pub(crate) twitch_payments: IntCounterVec,
 }
 
 /// Registers what it makes; names are constants, so a refusal is a programming error.
@@ -397,6 +405,26 @@ impl Metrics {
                 "Time to answer an HTTP request.",
                 &["route", "method"],
                 FAST,
+            ),
+            twitch_calls: m.counters(
+                "twitch_calls_total",
+                "Requests to Twitch, by what was asked and what came of it.",
+                &["call", "result"],
+            ),
+            twitch_mail: m.counters(
+                "twitch_mail_total",
+                "Lines for chats and pokes for pages, by what became of each attempt.",
+                &["kind", "result"],
+            ),
+            twitch_notifications: m.counters(
+                "twitch_notifications_total",
+                "Notifications of Twitch's EventSub, by what became of them.",
+                &["result"],
+            ),
+            twitch_payments: m.counters(
+                "twitch_payments_total",
+                "Payments by Bits, by how they were heard of and what they came to.",
+                &["by", "result"],
             ),
             registry: m.0,
         }

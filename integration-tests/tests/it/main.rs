@@ -25,4 +25,5 @@ mod shards;
 mod stages;
 mod stopping;
 mod tracks;
+mod twitch;
 mod vanishing;

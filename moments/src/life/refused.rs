@@ -10,6 +10,9 @@ pub enum Refused {
     /// The prompt is not accepted.
     #[error(transparent)]
     Prompt(#[from] crate::refused::Refused),
+    /// The prompt has a word that is not taken.
+    #[error(transparent)]
+    Unwanted(#[from] crate::filter::Unwanted),
     /// The duration is outside the range.
     #[error("the duration is {asked} ms; {min} to {max} ms are accepted")]
     Duration {
@@ -128,6 +131,14 @@ pub enum Refused {
     Used {
         /// The transaction.
         transaction_id: String,
+    },
+    /// A product that cannot be offered.
+    #[error("the product {sku:?} {why}")]
+    Product {
+        /// The product.
+        sku: String,
+        /// What is wrong with it.
+        why: &'static str,
     },
     /// The viewer has not enough credits.
     #[error("the moment costs {price} credits; {balance} are there")]

@@ -1,6 +1,7 @@
 //! The rows of the table.
 
 use super::*;
+use crate::filter::Blocklist;
 use crate::moment::MomentId;
 use crate::reason::Reason;
 
@@ -47,6 +48,7 @@ fn room() -> Room {
         waiting: 0,
         open: None,
         latest: None,
+        blocklist: Blocklist::default(),
     }
 }
 
@@ -439,6 +441,13 @@ fn a_request_is_refused_before_anything_is_paid() {
                 ..room()
             },
         ),
+        (
+            "this channel does not take",
+            Room {
+                blocklist: Blocklist::new(["RAIN"]).unwrap(),
+                ..room()
+            },
+        ),
     ];
     for (words, room) in rooms {
         let refused = try_in(room, submission()).unwrap_err();
@@ -449,6 +458,13 @@ fn a_request_is_refused_before_anything_is_paid() {
             "prompt is empty",
             Submission {
                 prompt: " ".into(),
+                ..submission()
+            },
+        ),
+        (
+            "in other words",
+            Submission {
+                prompt: "what the fuck".into(),
                 ..submission()
             },
         ),

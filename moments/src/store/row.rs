@@ -57,7 +57,7 @@ fn named<T>(row: &AnyRow, column: &'static str, read: fn(&str) -> Option<T>) -> 
     read(&text).ok_or_else(|| corrupt(column, &text))
 }
 
-fn corrupt(column: &'static str, value: &str) -> Error {
+pub(super) fn corrupt(column: &'static str, value: &str) -> Error {
     Error::Corrupt {
         column,
         value: value.to_owned(),

@@ -127,6 +127,7 @@ impl Tx {
             waiting: usize::try_from(waiting).unwrap_or(usize::MAX),
             open: row.try_get::<Option<String>, _>("open")?.map(MomentId::new),
             latest: row.try_get("latest")?,
+            blocklist: self.blocklist().await?,
         })
     }
 

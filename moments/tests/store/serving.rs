@@ -411,10 +411,8 @@ async fn everything_is_there_after_opening_again(world: World) {
         .await
         .unwrap();
     let newer = Store::open(&world.url, limits()).await.unwrap_err();
-    assert_eq!(
-        newer.to_string(),
-        "the store has the tables of version 99; this program knows them up to 1"
-    );
+    let told = "the store has the tables of version 99; this program knows them up to ";
+    assert!(newer.to_string().starts_with(told), "{newer}");
 }
 
 async fn settings_are_changed_by_who_has_seen_them(world: World) {

@@ -73,7 +73,7 @@ pub(super) async fn submit(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<MomentView>), Problem> {
-    allow(&app, &headers, Need::Control)?;
+    allow(&app, &headers, Need::Submit(&name.0))?;
     let wanted: NewMoment = json(&app, &headers, body, false).await?;
     let channel = known(&app, &name)?;
     let duration = wanted.duration_s.map(seconds).transpose()?;
@@ -106,8 +106,9 @@ pub(super) async fn stop(
     PathOf(id): PathOf<String>,
     headers: HeaderMap,
 ) -> Result<Json<MomentView>, Problem> {
-    allow(&app, &headers, Need::Control)?;
-    let (channel, _) = find(&app, &id).await?;
+    allow(&app, &headers, Need::Change)?;
+    let (channel, view) = find(&app, &id).await?;
+    allow(&app, &headers, Need::Moderate(&view.channel))?;
     Ok(Json(channel.ask(|reply| Message::Stop(id, reply)).await??))
 }
 
@@ -118,7 +119,7 @@ pub(super) async fn warm(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    allow(&app, &headers, Need::Control)?;
+    allow(&app, &headers, Need::Own(&name.0))?;
     let wanted: WarmUp = json(&app, &headers, body, true).await?;
     let pipeline = known(&app, &name)?
         .ask(|reply| Message::Warm(wanted.pipeline, reply))
@@ -132,7 +133,7 @@ pub(super) async fn cool(
     name: ChannelName,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    allow(&app, &headers, Need::Control)?;
+    allow(&app, &headers, Need::Own(&name.0))?;
     let pipeline = known(&app, &name)?.ask(Message::Cool).await?;
     Ok(accepted(&pipeline))
 }

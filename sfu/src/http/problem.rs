@@ -6,12 +6,17 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use reverie_diffusion::params::{self, Problems};
+use reverie_moments::life::Refused as Refusal;
+use reverie_moments::store;
 use serde::Serialize;
 
+use crate::auth::password::Unhashed;
 use crate::auth::{Denied, Fault};
 use crate::channel::{Busy, Full, Refused};
 use crate::engine::negotiate::Rejected;
+use crate::identity;
 use crate::session::Entropy;
+use crate::twitch::{eventsub, receipt};
 
 /// Seconds after which an overloaded server may be asked again.
 const RETRY_AFTER: u32 = 2;
@@ -65,6 +70,24 @@ pub(crate) enum Problem {
     ParamsChanged {
         current: String,
     },
+    /// A moment of the store that is not what the request needs.
+    Life(Refusal),
+    /// The settings are others than the request names.
+    SettingsChanged {
+        current: i64,
+    },
+    /// A header that cannot be read, and what is accepted.
+    Header {
+        name: &'static str,
+        accepted: &'static str,
+    },
+    Store,
+    /// The configuration has no keys for this part of Twitch.
+    NoTwitch,
+    /// What came as a notification of Twitch.
+    Notification(eventsub::Fault),
+    Receipt(receipt::Fault),
+    Intent,
     SoundOnly(String),
     Busy(String),
     Draining,
@@ -73,6 +96,16 @@ pub(crate) enum Problem {
     TooMany {
         wait: Duration,
     },
+    /// Nobody can sign in here, or not like this: which key of the configuration is missing.
+    NotConfigured(&'static str),
+    /// A request with a cookie from a page of somebody else.
+    CrossSite,
+    SignIn(String),
+    EmailTaken,
+    ChannelTaken(String),
+    UnknownToken(String),
+    /// A service that this server asked has failed.
+    Service(String),
 }
 
 #[derive(Serialize)]
@@ -207,6 +240,42 @@ impl Problem {
                 "moment refused",
                 refused.to_string(),
             ),
+            Self::Life(refused) => (life_status(refused), "moment refused", refused.to_string()),
+            Self::SettingsChanged { current } => (
+                S::PRECONDITION_FAILED,
+                "the settings changed",
+                format!("If-Match must be \"{current}\""),
+            ),
+            Self::Header { name, accepted } => (
+                S::BAD_REQUEST,
+                "bad header",
+                format!("{name} is not readable; accepted is {accepted}"),
+            ),
+            Self::Store => (
+                S::SERVICE_UNAVAILABLE,
+                "the store fails",
+                "the store of moments does not answer as it should; nothing was changed".to_owned(),
+            ),
+            Self::NoTwitch => (
+                S::NOT_FOUND,
+                "no Twitch",
+                "this server has no keys for this part of Twitch".to_owned(),
+            ),
+            Self::Notification(fault) => (
+                notification_status(*fault),
+                "notification refused",
+                fault.to_string(),
+            ),
+            Self::Receipt(fault) => (
+                S::UNPROCESSABLE_ENTITY,
+                "receipt refused",
+                fault.to_string(),
+            ),
+            Self::Intent => (
+                S::FORBIDDEN,
+                "intent refused",
+                "the intent is not one that this server signed for this moment".to_owned(),
+            ),
             Self::SoundOnly(why) => (S::CONFLICT, "sound only", why.clone()),
             Self::Pipeline(why) => (S::UNPROCESSABLE_ENTITY, "unknown pipeline", why.clone()),
             Self::Params(problems) => (
@@ -236,6 +305,29 @@ impl Problem {
                 )
             }
             Self::Layer(detail) => (S::UNPROCESSABLE_ENTITY, "no such layer", detail.clone()),
+            Self::NotConfigured(key) => (
+                S::NOT_FOUND,
+                "not configured",
+                format!("this server has no `{key}`"),
+            ),
+            Self::CrossSite => (
+                S::FORBIDDEN,
+                "cross-site request",
+                "a request with a cookie is taken from this server's own pages only; send Origin, or Authorization instead of the cookie".to_owned(),
+            ),
+            Self::SignIn(why) => (S::UNAUTHORIZED, "not signed in", why.clone()),
+            Self::EmailTaken => (
+                S::CONFLICT,
+                "address in use",
+                "the e-mail address has an account already".to_owned(),
+            ),
+            Self::ChannelTaken(why) => (S::CONFLICT, "channel in use", why.clone()),
+            Self::UnknownToken(id) => (
+                S::NOT_FOUND,
+                "unknown token",
+                format!("you have no token {id:?} that can be taken back"),
+            ),
+            Self::Service(why) => (S::BAD_GATEWAY, "service failed", why.clone()),
             Self::TooMany { wait } => (
                 S::TOO_MANY_REQUESTS,
                 "too many requests",
@@ -257,6 +349,12 @@ impl Problem {
         };
         HeaderValue::from_str(&format!("Bearer realm=\"reverie\"{error}"))
             .expect("faults are constants of printable ASCII")
+    }
+
+    /// The store's failure is for the log; whoever asked may ask again.
+    pub(crate) fn store(error: reverie_moments::store::Error) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::Busy("the store does not answer".to_owned())
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -287,6 +385,32 @@ fn moment_status(refused: &reverie_moments::Refused) -> StatusCode {
     }
 }
 
+fn life_status(refused: &Refusal) -> StatusCode {
+    use StatusCode as S;
+    match refused {
+        Refusal::Channel(_) | Refusal::Unknown(_) => S::NOT_FOUND,
+        Refusal::Full { .. } | Refusal::Cooldown { .. } => S::TOO_MANY_REQUESTS,
+        Refusal::Stale { .. } => S::PRECONDITION_FAILED,
+        Refusal::NotYours(_) => S::FORBIDDEN,
+        Refusal::Poor { .. } => S::PAYMENT_REQUIRED,
+        Refusal::Prompt(_)
+        | Refusal::Unwanted(_)
+        | Refusal::Duration { .. }
+        | Refusal::Price { .. }
+        | Refusal::Product { .. }
+        | Refusal::Receipt { .. } => S::UNPROCESSABLE_ENTITY,
+        _ => S::CONFLICT,
+    }
+}
+
+/// Twitch takes a 4xx for final, and sends again what is answered by 5xx.
+fn notification_status(fault: eventsub::Fault) -> StatusCode {
+    match fault {
+        eventsub::Fault::Signature | eventsub::Fault::Old => StatusCode::FORBIDDEN,
+        eventsub::Fault::Malformed => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, title, detail) = self.parts();
@@ -308,10 +432,18 @@ impl IntoResponse for Problem {
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match &self {
-            Self::NoToken | Self::BadToken(_) | Self::Elsewhere { .. } | Self::OtherHolder => {
+            Self::NoToken
+            | Self::BadToken(_)
+            | Self::Elsewhere { .. }
+            | Self::OtherHolder
+            | Self::SignIn(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, self.challenge());
             }
-            Self::Busy(_) | Self::Draining | Self::NobodyPublishes(_) | Self::Taken(_) => {
+            Self::Busy(_)
+            | Self::Draining
+            | Self::Store
+            | Self::NobodyPublishes(_)
+            | Self::Taken(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
             }
             Self::TooMany { wait } => {
@@ -352,6 +484,18 @@ impl From<Refused> for Problem {
     }
 }
 
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Refused(refused) => Self::Life(refused),
+            error => {
+                tracing::error!(%error, "the store fails");
+                Self::Store
+            }
+        }
+    }
+}
+
 impl From<Busy> for Problem {
     fn from(busy: Busy) -> Self {
         Self::Busy(busy.to_string())
@@ -367,6 +511,25 @@ impl From<crate::shard::Busy> for Problem {
 impl From<Full> for Problem {
     fn from(full: Full) -> Self {
         Self::Busy(full.to_string())
+    }
+}
+
+impl From<identity::Refused> for Problem {
+    fn from(refused: identity::Refused) -> Self {
+        use identity::Refused as R;
+        match refused {
+            R::Credentials | R::Refresh => Self::SignIn(refused.to_string()),
+            R::Email(_) | R::Password(Unhashed::Password) => Self::Json(refused.to_string()),
+            R::Taken => Self::EmailTaken,
+            R::ChannelTaken(_) => Self::ChannelTaken(refused.to_string()),
+            R::NoRole(channel) => Self::Elsewhere {
+                has: "somebody who is nothing there".to_owned(),
+                needs: format!("a moderator or the streamer of channel {channel:?}"),
+            },
+            R::Store(error) => Self::store(error),
+            R::Twitch(error) => Self::Service(error.to_string()),
+            R::Password(_) | R::Unsigned(_) | R::Entropy(_) => Self::Busy(refused.to_string()),
+        }
     }
 }
 
