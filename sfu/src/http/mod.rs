@@ -5,6 +5,7 @@ mod auth;
 mod caller;
 mod cookies;
 mod events;
+mod extension;
 mod extract;
 mod gate;
 mod health;
@@ -25,6 +26,7 @@ mod session_events;
 mod settings;
 mod signalling;
 mod twitch;
+mod zip;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -167,6 +169,10 @@ pub(crate) fn public(app: App) -> Router {
         .get("/", pages::index)
         .get("/bridge/{channel}", pages::bridge)
         .get("/watch/{channel}", pages::watch)
+        .get("/mod/{channel}", pages::moderator)
+        .get("/overlay/{channel}", pages::overlay)
+        .get("/admin", pages::admin)
+        .get("/extension.zip", extension::packed)
         .get("/assets/{*path}", pages::asset)
         .get("/healthz", health::alive)
         .get("/readyz", health::ready)

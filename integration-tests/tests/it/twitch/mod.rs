@@ -3,6 +3,7 @@
 mod mail;
 mod names;
 mod notifications;
+mod panel;
 mod products;
 mod receipts;
 mod reconciliation;
