@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 
 use super::App;
 use super::caller::{self, Asked, Caller};
-use super::extract::{PathOf, json, text};
+use super::extract::{PathOf, allow, json, text};
 use super::problem::Problem;
+use crate::auth::Need;
 use crate::node::now_ms;
 use crate::twitch::eventsub::{Fault, Heard, Signed};
 use crate::twitch::intent::LIFE_S;
@@ -160,6 +161,7 @@ pub(super) async fn intent(
     PathOf(id): PathOf<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
+    allow(&app, &headers, Need::Change)?;
     let moment = app.shared.node.store.moment(&MomentId::new(id)).await?;
     caller::of_moment(&app, &headers, &moment)?;
     let intent = app.shared.twitch.intent(&moment, now_ms());
@@ -173,6 +175,7 @@ pub(super) async fn credit(
     PathOf(id): PathOf<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, Problem> {
+    allow(&app, &headers, Need::Change)?;
     let (store, id) = (&app.shared.node.store, MomentId::new(id));
     let moment = store.moment(&id).await?;
     let viewer = caller::of_moment(&app, &headers, &moment)?;

@@ -78,7 +78,9 @@ fn handlers(route: &Route) -> Option<&'static [&'static str]> {
         }
         // What is behind an id is asked of whoever could see or change something; the test of moments does the rest.
         ("GET", "/v1/moments/{id}") => Some(may(Rule::List)),
-        ("POST", "/v1/moments/{id}/stop") => Some(&[
+        (_, "/v1/moments/{id}/receipt" | "/v1/twitch/eventsub") => None,
+        (_, "/v1/me/credits" | "/v1/me/moments") => Some(may(Rule::Person)),
+        ("POST", path) if path.starts_with("/v1/moments/") => Some(&[
             "viewer a",
             "mod a",
             "streamer a",
@@ -138,6 +140,8 @@ async fn every_route_refuses_the_wrong_role_and_the_wrong_channel() -> Result<()
         let path = route
             .path
             .replace("{channel}", "a")
+            .replace("/{id}/{act}", "/{id}/approve")
+            .replace("{act}", "pause")
             .replace("{id}", "none")
             .replace("{session}", "none")
             .replace("{stream}", "none");
@@ -145,7 +149,7 @@ async fn every_route_refuses_the_wrong_role_and_the_wrong_channel() -> Result<()
         let body = match route.path {
             "/v1/roles" => json!({ "email": "ann@example.org", "role": "mod", "channel": "a" }),
             "/v1/tokens" => json!({ "kind": "watch", "channel": "a" }),
-            _ => json!({ "prompt": "rain" }),
+            _ => json!({ "prompt": "rain", "sku": "none" }),
         };
         for asker in ASKERS {
             // An event stream has no end to be read to.
