@@ -242,7 +242,8 @@ impl Config {
                     channels,
                 )?;
             }
-            if !self.depths_up(block).fits(layers) {
+            let depths = self.depths_up(block);
+            if !depths.fits(layers) || depths.values().any(|&depth| depth > 1000) {
                 return Err(file.unsupported(
                     "reverse_transformer_layers_per_block",
                     format!("block {block} up has {layers} layers"),
