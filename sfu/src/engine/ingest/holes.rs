@@ -68,7 +68,9 @@ impl Holes {
             .map(|(first, last)| Hole { first, last, since });
         self.open.remove(index);
         for (i, hole) in rest.enumerate() {
-            self.open.insert(index + i, hole);
+            if self.open.len() < MAX_HOLES {
+                self.open.insert(index + i, hole);
+            }
         }
     }
 }
@@ -130,5 +132,11 @@ mod tests {
         }
         assert_eq!(holes.open.len(), MAX_HOLES);
         assert!(holes.are_final(after(start, 500)));
+        // One wide hole, filled in every other place.
+        holes.pass(40_000, start);
+        for seq in 10_000..15_000 {
+            holes.pass(seq * 2 + 1, start);
+        }
+        assert_eq!(holes.open.len(), MAX_HOLES);
     }
 }
