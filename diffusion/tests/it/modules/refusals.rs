@@ -80,6 +80,7 @@ fn a_unet_of_impossible_sizes_is_refused_by_file_and_key() {
         ("norm_num_groups", json!(7)),
         ("layers_per_block", json!([1])),
         ("transformer_layers_per_block", json!([1, [1, 2, 3]])),
+        ("reverse_transformer_layers_per_block", json!(1 << 20)),
         ("block_out_channels", json!([8, -16])),
         ("block_out_channels", json!([])),
         ("in_channels", json!(1_u64 << 40)),
