@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 # Says which step begins, so that the last such line before an error names what failed.
 step = @printf '\n==> %s\n' '$(1)'
 
-.PHONY: help setup run demo conformance test lint interop cuda bench bench-moments bench-stage golden fuzz fmt audit clean \
+.PHONY: help setup run twitch-sim demo conformance test lint interop cuda bench bench-moments bench-stage golden fuzz fmt audit clean \
 	lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
 
 help: ## List the habits
@@ -29,6 +29,9 @@ run: ## Run the server on its default configuration (TLS=self-signed: over HTTPS
 	$(if $(filter-out self-signed,$(TLS)),$(error TLS=$(TLS) is not known; TLS=self-signed is))
 	cargo $(if $(TLS),build,run) --release -p reverie-sfu --bin reverie $(if $(TLS),,-- serve)
 	$(if $(TLS),@scripts/run-tls $(TARGET)/release/reverie)
+
+twitch-sim: ## Run a stand-in for Twitch, and say how a server is pointed at it (ARGS="--panel FOLDER --channel NAME")
+	@cargo run --quiet -p reverie-integration-tests --no-default-features --bin twitch-sim -- $(ARGS)
 
 demo: ## Publish a clip, watch it through one moment, print a report (KEEP=1 leaves the server up)
 	@scripts/setup demo

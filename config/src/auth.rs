@@ -27,6 +27,13 @@ pub struct Auth {
     pub revoked: Option<PathBuf>,
     /// Whether everybody may watch without a token.
     pub public_watch: bool,
+    /// Signs and checks sessions of people (HS256); at least 32 bytes. Once it is set, people can sign in, and publishing,
+    /// watching and control need a token.
+    pub session_key: Option<Secret>,
+    /// Seals what other services entrust to this server; at least 32 bytes.
+    pub sealing_key: Option<Secret>,
+    /// Whether everybody may make an account.
+    pub registration: bool,
 }
 
 impl Auth {
@@ -39,7 +46,14 @@ impl Auth {
         };
         own.is_some()
             || self.token_key.is_some()
+            || self.session_key.is_some()
             || self.tokens.iter().any(|token| token.role == role)
+    }
+
+    /// Whether some token opens what changes the picture, so that the door is not open to everybody.
+    #[must_use]
+    pub fn guards_control(&self) -> bool {
+        self.control_token.is_some() || self.session_key.is_some()
     }
 
     pub(crate) fn visit(&mut self, visitor: &mut impl Visitor) {
@@ -51,5 +65,8 @@ impl Auth {
         visitor.key("auth.tokens", &mut self.tokens, Tokens);
         visitor.key("auth.revoked", &mut self.revoked, File);
         visitor.key("auth.public_watch", &mut self.public_watch, Flag);
+        visitor.key("auth.session_key", &mut self.session_key, SigningKey);
+        visitor.key("auth.sealing_key", &mut self.sealing_key, SigningKey);
+        visitor.key("auth.registration", &mut self.registration, Flag);
     }
 }

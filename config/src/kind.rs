@@ -287,7 +287,7 @@ fn between(range: &RangeInclusive<i64>) -> String {
 }
 
 /// A wrong secret is most likely a real one with a slip in it: only its length is told.
-fn masked(raw: &Raw) -> String {
+pub(crate) fn masked(raw: &Raw) -> String {
     match raw.text() {
         Some(text) if text.chars().all(|c| c.is_ascii_graphic()) => {
             format!("{} characters", text.len())

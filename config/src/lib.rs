@@ -32,6 +32,7 @@ mod moments;
 mod network;
 mod number;
 mod pipeline;
+mod product;
 mod raw;
 #[cfg(test)]
 mod reference;
@@ -40,6 +41,7 @@ mod rules;
 mod secret;
 mod store;
 mod suggest;
+mod twitch;
 mod visit;
 
 use std::path::PathBuf;
@@ -60,9 +62,11 @@ pub use models::Models;
 pub use moments::Moments;
 pub use network::{Network, NoNetwork};
 pub use pipeline::{Backend, Pipeline};
+pub use product::{NoProduct, Product};
 pub use secret::{Secret, WeakSecret};
 pub use store::Store;
 pub use suggest::closest;
+pub use twitch::Twitch;
 
 use crate::kind::Folder;
 use crate::visit::Visitor;
@@ -87,6 +91,8 @@ pub struct Config {
     pub moments: Moments,
     /// Where moments are kept.
     pub store: Store,
+    /// Twitch: who pays, what is told to chats, and who knows whom.
+    pub twitch: Twitch,
     /// Decoding, transforming and encoding.
     pub pipeline: Pipeline,
     /// Where models are, and where missing ones come from.
@@ -113,6 +119,7 @@ impl Config {
         self.auth.visit(visitor);
         self.moments.visit(visitor);
         self.store.visit(visitor);
+        self.twitch.visit(visitor);
         self.pipeline.visit(visitor);
         self.models.visit(visitor);
         self.diffusion.visit(visitor);
@@ -130,6 +137,7 @@ impl Default for Config {
             auth: Auth::default(),
             moments: Moments::default(),
             store: Store::default(),
+            twitch: Twitch::default(),
             pipeline: Pipeline::default(),
             models: Models::default(),
             diffusion: Diffusion::default(),

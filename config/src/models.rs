@@ -35,7 +35,8 @@ const ENDPOINT: Text = Text {
     check: is_endpoint,
 };
 
-fn is_endpoint(text: &str) -> bool {
+/// Whether a path can be appended to it.
+pub(crate) fn is_endpoint(text: &str) -> bool {
     let rest = ["https://", "http://"]
         .iter()
         .find_map(|scheme| text.strip_prefix(scheme));

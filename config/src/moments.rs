@@ -14,6 +14,8 @@ pub struct Moments {
     pub max_duration: Duration,
     /// The longest prompt, in characters.
     pub max_prompt_chars: usize,
+    /// Whether prompts with words that offend are refused, beside those of each channel's own list.
+    pub refuse_vulgar: bool,
     /// How many moments may wait in one channel.
     pub queue_max: usize,
     /// How long a pipeline may take to its first transformed frame before that attempt has failed. Key `warm_timeout_s`, whole seconds.
@@ -22,8 +24,6 @@ pub struct Moments {
     pub publisher_gone: Duration,
     /// The pause after a completed moment before the next one starts. Key `cooldown_s`, whole seconds.
     pub cooldown: Duration,
-    /// How many ended moments each channel remembers.
-    pub history: usize,
     /// How long a viewer waits between two moments of a channel. Key `viewer_cooldown_s`, whole seconds.
     pub viewer_cooldown: Duration,
     /// How long a moment waits for its payment. Key `payment_timeout_s`, whole seconds.
@@ -67,6 +67,7 @@ impl Moments {
             &mut self.max_prompt_chars,
             Integer(1..=10_000),
         );
+        visitor.key("moments.refuse_vulgar", &mut self.refuse_vulgar, Flag);
         visitor.key(
             "moments.queue_max",
             &mut self.queue_max,
@@ -83,7 +84,6 @@ impl Moments {
             Seconds(1..=300),
         );
         visitor.key("moments.cooldown_s", &mut self.cooldown, Seconds(0..=3600));
-        visitor.key("moments.history", &mut self.history, Integer(1..=10_000));
         self.visit_paid(visitor);
     }
 
@@ -141,11 +141,11 @@ impl Default for Moments {
             default_duration: Duration::from_secs(15),
             max_duration: Duration::from_secs(120),
             max_prompt_chars: 500,
+            refuse_vulgar: true,
             queue_max: 20,
             warm_timeout: Duration::from_secs(45),
             publisher_gone: Duration::from_secs(10),
             cooldown: Duration::ZERO,
-            history: 100,
             viewer_cooldown: Duration::ZERO,
             payment_timeout: Duration::from_secs(120),
             late_receipt: Duration::from_secs(3600),

@@ -16,12 +16,14 @@ pub(crate) fn check(config: &Config, settled: &Settled, problems: &mut Vec<Probl
         problems,
     };
     check.http_tokens();
+    check.people();
     check.metrics_token();
     check.tls_files();
     check.durations();
     check.heartbeat();
     check.ports();
     check.advertised();
+    check.twitch();
 }
 
 struct Check<'a> {
@@ -39,12 +41,15 @@ impl Check<'_> {
         let why = self.reachable("http.listen", &http.listen);
         let published = auth.guards(Role::Publish)
             || self.settled.is_wrong("auth.token_key")
+            || self.settled.is_wrong("auth.session_key")
             || self.settled.is_wrong("auth.tokens");
         self.require("auth.publish_token", published, &why, "");
-        self.require("auth.control_token", auth.control_token.is_some(), &why, "");
+        let controlled = auth.guards_control() || self.settled.is_wrong("auth.session_key");
+        self.require("auth.control_token", controlled, &why, "");
         let watchable = auth.guards(Role::Watch)
             || auth.public_watch
             || self.settled.is_wrong("auth.token_key")
+            || self.settled.is_wrong("auth.session_key")
             || self.settled.is_wrong("auth.tokens")
             || self.settled.is_wrong("auth.public_watch");
         let instead = format!(
@@ -52,6 +57,19 @@ impl Check<'_> {
             variable("auth.public_watch")
         );
         self.require("auth.watch_token", watchable, &why, &instead);
+    }
+
+    fn people(&mut self) {
+        let auth = &self.config.auth;
+        let sessions = auth.session_key.is_some();
+        if auth.registration && !sessions {
+            let message = "is true and `auth.session_key` is not set: nobody could sign in";
+            self.report(
+                "auth.registration",
+                &["auth.session_key"],
+                message.to_owned(),
+            );
+        }
     }
 
     fn metrics_token(&mut self) {
@@ -77,6 +95,42 @@ impl Check<'_> {
         };
         let message = format!("is set and `{unset}` is not: HTTPS needs both");
         self.report(set, &[unset], message);
+    }
+
+    fn twitch(&mut self) {
+        let twitch = &self.config.twitch;
+        let (application, extension) = (
+            twitch.client_id.is_some(),
+            twitch.extension_client_id.is_some(),
+        );
+        let keys = [
+            ("twitch.client_secret", twitch.client_secret.is_some()),
+            ("twitch.eventsub_secret", twitch.eventsub_secret.is_some()),
+            ("twitch.bot_user_id", twitch.bot_user_id.is_some()),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, set)| *set && !application) {
+            let message = "is set and `twitch.client_id` is not: it is the application's";
+            self.report(key, &["twitch.client_id"], message.to_owned());
+        }
+        let twitch = &self.config.twitch;
+        let keys = [
+            (
+                "twitch.extension_secrets",
+                !twitch.extension_secrets.is_empty(),
+            ),
+            (
+                "twitch.extension_client_secret",
+                twitch.extension_client_secret.is_some(),
+            ),
+            (
+                "twitch.extension_owner_id",
+                twitch.extension_owner_id.is_some(),
+            ),
+        ];
+        for (key, _) in keys.into_iter().filter(|(_, set)| *set && !extension) {
+            let message = "is set and `twitch.extension_client_id` is not: it is the extension's";
+            self.report(key, &["twitch.extension_client_id"], message.to_owned());
+        }
     }
 
     fn durations(&mut self) {

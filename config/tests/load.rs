@@ -429,3 +429,53 @@ fn https_needs_both_files() {
     );
     assert_eq!(load_text("[http.tls]\n", []), Ok(Config::default()));
 }
+
+#[test]
+fn a_key_for_sessions_stands_for_all_three_tokens_and_registration_needs_it() {
+    let open = ("REVERIE__HTTP__LISTEN", "0.0.0.0:8080");
+    let session = ("REVERIE__AUTH__SESSION_KEY", KEY);
+    let sealing = ("REVERIE__AUTH__SEALING_KEY", KEY);
+    let registration = ("REVERIE__AUTH__REGISTRATION", "true");
+    let config = load_text("", [open, session, sealing, registration]).unwrap();
+    assert!(config.auth.registration);
+    assert!(!format!("{config:?} {}", config.render()).contains(KEY));
+    let told = lines("", [registration]);
+    assert!(
+        told.len() == 1 && told[0].contains("`auth.session_key` is not set"),
+        "{told:?}"
+    );
+    let short = lines("", [open, ("REVERIE__AUTH__SESSION_KEY", "short")]);
+    assert!(
+        short.len() == 1 && short[0].contains("`auth.session_key` expected at least 32"),
+        "{short:?}"
+    );
+}
+
+#[test]
+fn what_belongs_to_twitch_needs_the_application_or_the_extension_it_belongs_to() {
+    let text = "[twitch]\nclient_secret = '0123456789abcdef'\nextension_owner_id = '7'";
+    assert_eq!(
+        lines(text, []),
+        [
+            "reverie.toml:2: `twitch.client_secret` is set and `twitch.client_id` is not: it is the application's",
+            "reverie.toml:3: `twitch.extension_owner_id` is set and `twitch.extension_client_id` is not: it is the extension's",
+        ]
+    );
+}
+
+#[test]
+fn twitch_is_set_by_file_and_variable_and_shown_masked() {
+    let secrets =
+        "a2V5IGtleSBrZXkga2V5IGtleSBrZXkga2V5IGtleQ==,a2V5IGtleSBrZXkga2V5IGtleSBrZXkga2V5IGtleS0=";
+    let text = "[twitch]\nextension_client_id = 'abc'\nproducts = ['rain:100:15', 'snow:200:30:debug-invert']";
+    let config = load_text(text, [("REVERIE__TWITCH__EXTENSION_SECRETS", secrets)]).unwrap();
+    assert_eq!(config.twitch.extension_secrets.len(), 2);
+    assert_eq!(config.twitch.products[1].bits, 200);
+    let shown = config.render();
+    assert!(!shown.contains("a2V5"), "{shown}");
+    assert!(
+        shown.contains("extension_secrets = [\"***\", \"***\"]"),
+        "{shown}"
+    );
+    assert!(load_text(&shown, []).is_err(), "a masked secret loads");
+}

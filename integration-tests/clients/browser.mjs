@@ -19,7 +19,7 @@ import { createInterface } from 'node:readline';
 import puppeteer from 'puppeteer-core';
 import { flashAndBeep } from './flash.mjs';
 import { publishLayers, watchLayers } from './layers.mjs';
-import { prepare, restartIce, stats, stopFrames, watchFrames } from './page.mjs';
+import { findings, prepare, restartIce, stats, stopFrames, watchFrames } from './page.mjs';
 
 /** Milliseconds between two batches of frames. */
 const BATCH = 250;
@@ -38,6 +38,9 @@ const FLAGS = [
   '--disable-backgrounding-occluded-windows',
   '--disable-renderer-backgrounding',
 ];
+
+/** Judges whether people with other senses and hands can use a page. */
+const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
 
 /** @type {Map<string, import('puppeteer-core').Page>} */
 const pages = new Map();
@@ -91,6 +94,8 @@ const COMMANDS = {
   /** @param {any} command */
   viewport: async ({ page, width, height }) => void (await named(page).setViewport({ width, height })),
   /** @param {any} command */
+  axe: ({ page }) => named(page).evaluate(`${axe}; (${findings})()`),
+  /** @param {any} command */
   scheme: ({ page, value }) =>
     named(page).emulateMediaFeatures([{ name: 'prefers-color-scheme', value }]),
   /** @param {any} command */
@@ -130,10 +135,11 @@ async function run(line) {
 }
 
 /**
- * Opens a page in a context and a window of its own, so that no page is ever in the background.
+ * Opens a page in a context and a window of its own, so that no page is ever in the background. Requests for an address in
+ * `answers` are answered with that file of this folder.
  * @param {any} command
  */
-async function open({ page: name, url, prelude }) {
+async function open({ page: name, url, prelude, answers }) {
   if (pages.has(name)) throw new Error(`page ${name} is open`);
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
@@ -150,8 +156,22 @@ async function open({ page: name, url, prelude }) {
   );
   await page.evaluateOnNewDocument(prepare);
   if (prelude) await page.evaluateOnNewDocument(prelude);
+  if (answers) await answerFrom(page, answers);
   const response = await page.goto(url, { waitUntil: 'load', timeout: PATIENCE });
   return { status: response?.status() ?? null };
+}
+
+/**
+ * @param {import('puppeteer-core').Page} page
+ * @param {Record<string, string>} answers files by address
+ */
+async function answerFrom(page, answers) {
+  await page.setRequestInterception(true);
+  page.on('request', (request) => {
+    const file = answers[request.url()];
+    if (file === undefined) return void request.continue();
+    void request.respond({ contentType: 'text/javascript', body: readFileSync(new URL(file, import.meta.url), 'utf8') });
+  });
 }
 
 /**

@@ -205,3 +205,12 @@ export async function restartIce(session) {
   await peer.setRemoteDescription({ type: 'answer', sdp });
   return { status: answer.status };
 }
+
+/** What axe-core finds serious, each rule with the places. */
+export async function findings() {
+  const { axe } = /** @type {any} */ (window);
+  const { violations } = await axe.run(document, { resultTypes: ['violations'] });
+  return violations
+    .filter((/** @type {any} */ { impact }) => impact === 'serious' || impact === 'critical')
+    .map((/** @type {any} */ { id, nodes }) => ({ id, at: nodes.map((/** @type {any} */ { target, failureSummary }) => `${target}: ${failureSummary}`) }));
+}

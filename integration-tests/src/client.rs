@@ -158,6 +158,23 @@ impl Client {
         Ok((client, ready))
     }
 
+    /// Starts the origin that serves the extension which a server packs, as Twitch does; returns its URL too.
+    ///
+    /// # Errors
+    ///
+    /// If it does not start, or the server packs none.
+    pub async fn extension(server: &str) -> Result<(Self, Value)> {
+        let mut command = Command::new("node");
+        command
+            .arg(root().join("integration-tests/clients/extension.mjs"))
+            .args(["--server", server]);
+        let mut client = Self::start("extension", command)?;
+        let ready = client
+            .wait_for("the extension to be served", |l| l["event"] == "ready")
+            .await?;
+        Ok((client, ready))
+    }
+
     /// Starts a headless Chromium without pages.
     ///
     /// # Errors

@@ -11,3 +11,4 @@ pub mod relay;
 pub mod secure;
 pub mod server;
 pub mod stages;
+pub mod twitch_sim;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use reverie_config::Config;
 use reverie_sfu::{Running, Server};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::AsyncBufReadExt as _;
 use tokio::time::Instant;
 
@@ -19,6 +20,8 @@ use crate::stages;
 #[derive(Debug)]
 pub struct TestServer {
     running: Running,
+    /// Gone with the server.
+    _data: Option<TempDir>,
 }
 
 /// A configuration on free ports of the loopback.
@@ -46,14 +49,20 @@ impl TestServer {
         Self::start_with(config()).await
     }
 
-    /// Starts with a configuration.
+    /// Starts with a configuration; with a data directory of its own where that names none.
     ///
     /// # Errors
     ///
     /// If it does not start.
-    pub async fn start_with(config: Config) -> Result<Self> {
+    pub async fn start_with(mut config: Config) -> Result<Self> {
+        let own = config.data_dir == Config::default().data_dir;
+        let data = own.then(tempfile::tempdir).transpose()?;
+        if let Some(data) = &data {
+            config.data_dir = data.path().to_owned();
+        }
         Ok(Self {
             running: Server::start_with(config, stages::with_faults()).await?,
+            _data: data,
         })
     }
 
@@ -255,6 +264,8 @@ pub struct Binary {
     pub metrics: String,
     /// UDP port of its first shard.
     pub media_port: u16,
+    /// Gone with the process, unless it was given another one.
+    _data: TempDir,
 }
 
 /// What a process holds and has used.
@@ -319,7 +330,9 @@ impl Binary {
     }
 
     async fn launch(variables: &[(&str, &str)], log: std::process::Stdio) -> Result<Self> {
+        let data = tempfile::tempdir()?;
         let mut child = tokio::process::Command::new(binary()?)
+            .env("REVERIE__DATA_DIR", data.path())
             .args(["serve", "--print-ready"])
             .envs([
                 ("REVERIE__HTTP__LISTEN", "127.0.0.1:0"),
@@ -346,6 +359,7 @@ impl Binary {
             http,
             metrics,
             media_port: media.port(),
+            _data: data,
         })
     }
 
@@ -425,6 +439,15 @@ impl Binary {
             .await?;
         ensure!(sent.success(), "kill -{name} failed");
         Ok(())
+    }
+
+    /// Kills it, as a power cut would, and waits until it is gone.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended already.
+    pub async fn kill(mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
     }
 
     /// Sends SIGTERM and waits for the exit code.

@@ -32,7 +32,7 @@ const MAY_KNOW: [(&str, &[&str]); 6] = [
 ];
 
 /// Word, and the only places where it may stand in source code.
-const ONLY_IN: [(&str, &[&str]); 20] = [
+const ONLY_IN: [(&str, &[&str]); 21] = [
     ("tch", &["diffusion/"]),
     ("openh264", &["transcoder/"]),
     ("openh264_sys2", &["transcoder/"]),
@@ -41,11 +41,15 @@ const ONLY_IN: [(&str, &[&str]); 20] = [
         "str0m",
         &["sfu/src/engine/", "sfu/tests/engine/", "sfu/benches/"],
     ),
-    ("axum", &["sfu/src/http/"]),
+    (
+        "axum",
+        &["sfu/src/http/", "integration-tests/src/twitch_sim/"],
+    ),
     ("hyper", &["sfu/src/http/", "integration-tests/"]),
     ("prometheus", &["sfu/src/metrics.rs"]),
     ("mio", &["sfu/src/shard/"]),
-    ("jsonwebtoken", &["sfu/src/auth/"]),
+    ("jsonwebtoken", &["sfu/src/auth/", "sfu/src/twitch/"]),
+    ("argon2", &["sfu/src/auth/password.rs"]),
     ("sqlx", &["moments/src/store/", "moments/tests/store/"]),
     ("rustls", &["sfu/src/tls/", "integration-tests/"]),
     ("tokio_rustls", &["sfu/src/tls/", "integration-tests/"]),
@@ -61,15 +65,25 @@ const ONLY_IN: [(&str, &[&str]); 20] = [
     ),
     ("zune_jpeg", &["diffusion/src/still.rs"]),
     ("hf_hub", &["sfu/src/models/"]),
-    ("reqwest", &["sfu/src/models/"]),
+    (
+        "reqwest",
+        &[
+            "sfu/src/models/",
+            "sfu/src/auth/oauth.rs",
+            "sfu/src/twitch/",
+        ],
+    ),
     ("indicatif", &["sfu/src/models/"]),
 ];
 
 /// Places that are pure: no runtime, no thread, no clock; and one among them that is not.
-const PURE: [&str; 8] = [
+const PURE: [&str; 11] = [
     "sfu/src/engine/",
     "sfu/src/channel/director.rs",
     "sfu/src/channel/style.rs",
+    "sfu/src/channel/board.rs",
+    "sfu/src/channel/settings.rs",
+    "sfu/src/channel/keeper/holding.rs",
     "diffusion/src/board.rs",
     "diffusion/src/params/",
     "diffusion/src/status.rs",

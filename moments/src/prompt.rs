@@ -1,23 +1,49 @@
 //! What a prompt may be: one line of visible text.
 
-use crate::refused::Refused;
+/// Why a text is no prompt.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// It has nothing but white space.
+    #[error("the prompt is empty; 1 to {max} characters are accepted")]
+    Empty {
+        /// The most characters accepted.
+        max: usize,
+    },
+    /// It is too long.
+    #[error("the prompt has {chars} characters; at most {max} are accepted")]
+    Long {
+        /// How many it has once trimmed.
+        chars: usize,
+        /// The most characters accepted.
+        max: usize,
+    },
+    /// It has a character that cannot be seen.
+    #[error("the prompt has the control character U+{:04X} at place {place}; only text on one line is accepted", u32::from(*.found))]
+    ControlCharacter {
+        /// The character.
+        found: char,
+        /// Which one it is in the trimmed prompt, counted from 1.
+        place: usize,
+    },
+}
 
 /// The prompt without white space around it.
-pub(crate) fn clean(text: &str, max: usize) -> Result<String, Refused> {
+pub(crate) fn clean(text: &str, max: usize) -> Result<String, Unfit> {
     let text = text.trim();
     let chars = text.chars().count();
     if chars == 0 {
-        return Err(Refused::EmptyPrompt { max });
+        return Err(Unfit::Empty { max });
     }
     if chars > max {
-        return Err(Refused::LongPrompt { chars, max });
+        return Err(Unfit::Long { chars, max });
     }
     match text
         .chars()
         .position(is_control)
         .zip(text.chars().find(|c| is_control(*c)))
     {
-        Some((before, found)) => Err(Refused::ControlCharacter {
+        Some((before, found)) => Err(Unfit::ControlCharacter {
             found,
             place: before + 1,
         }),
@@ -43,18 +69,12 @@ mod tests {
             Ok("a café at dusk".into())
         );
         assert_eq!(clean("ééé", 3), Ok("ééé".into()));
-        assert_eq!(
-            clean("éééé", 3),
-            Err(Refused::LongPrompt { chars: 4, max: 3 })
-        );
+        assert_eq!(clean("éééé", 3), Err(Unfit::Long { chars: 4, max: 3 }));
     }
 
     #[test]
     fn a_prompt_of_white_space_is_empty() {
-        assert_eq!(
-            clean(" \t\n\u{3000}", 9),
-            Err(Refused::EmptyPrompt { max: 9 })
-        );
+        assert_eq!(clean(" \t\n\u{3000}", 9), Err(Unfit::Empty { max: 9 }));
     }
 
     #[test]
@@ -62,7 +82,7 @@ mod tests {
         let refused = clean("two\nlines", 9).unwrap_err();
         assert_eq!(
             refused,
-            Refused::ControlCharacter {
+            Unfit::ControlCharacter {
                 found: '\n',
                 place: 4
             }

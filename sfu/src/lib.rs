@@ -9,13 +9,17 @@ mod channel;
 pub mod cli;
 pub mod engine;
 mod http;
+mod identity;
 pub mod metrics;
 mod models;
+mod node;
 mod server;
 mod session;
 pub mod shard;
 pub mod stages;
 mod telemetry;
 mod tls;
+mod twitch;
 
+pub use http::routes::{ROUTES, Route, Rule};
 pub use server::{Running, Server, StartError};

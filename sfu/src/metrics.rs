@@ -87,6 +87,7 @@ pub struct Metrics {
     pub(crate) params_patches: IntCounterVec,
     pub(crate) moments: IntGaugeVec,
     pub(crate) moment_transitions: IntCounterVec,
+    pub(crate) store_errors: IntCounterVec,
     pub(crate) event_streams: IntGaugeVec,
     pub(crate) auth_refusals: IntCounterVec,
     pub(crate) tls_handshakes: IntCounterVec,
@@ -94,6 +95,14 @@ pub struct Metrics {
     pub(crate) tls_expiry: IntGaugeVec,
     pub(crate) http_requests: IntCounterVec,
     pub(crate) http_seconds: HistogramVec,
+    /// Requests to Twitch.
+    pub(crate) twitch_calls: IntCounterVec,
+    /// What was to be sent by Twitch.
+    pub(crate) twitch_mail: IntCounterVec,
+    /// Notifications of EventSub.
+    pub(crate) twitch_notifications: IntCounterVec,
+    /// Payments by Bits.
+    pub(crate) twitch_payments: IntCounterVec,
 }
 
 /// Registers what it makes; names are constants, so a refusal is a programming error.
@@ -358,13 +367,18 @@ impl Metrics {
             ),
             moments: m.gauges(
                 "moments",
-                "Moments that have not ended, by state.",
+                "Moments that have not ended, of open channels, by state.",
                 &["state"],
             ),
             moment_transitions: m.counters(
                 "moment_transitions_total",
                 "Changes of moments.",
                 &["from", "to", "reason"],
+            ),
+            store_errors: m.counters(
+                "store_errors_total",
+                "Calls of the store of moments that failed, by what they were for.",
+                &["call"],
             ),
             event_streams: m.gauges("events_connections", "Open event streams.", &["transport"]),
             auth_refusals: m.counters(
@@ -397,6 +411,26 @@ impl Metrics {
                 "Time to answer an HTTP request.",
                 &["route", "method"],
                 FAST,
+            ),
+            twitch_calls: m.counters(
+                "twitch_calls_total",
+                "Requests to Twitch, by what was asked and what came of it.",
+                &["call", "result"],
+            ),
+            twitch_mail: m.counters(
+                "twitch_mail_total",
+                "Lines for chats and pokes for pages, by what became of each attempt.",
+                &["kind", "result"],
+            ),
+            twitch_notifications: m.counters(
+                "twitch_notifications_total",
+                "Notifications of Twitch's EventSub, by what became of them.",
+                &["result"],
+            ),
+            twitch_payments: m.counters(
+                "twitch_payments_total",
+                "Payments by Bits, by how they were heard of and what they came to.",
+                &["by", "result"],
             ),
             registry: m.0,
         }

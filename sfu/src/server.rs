@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use reverie_config::Config;
 use reverie_diffusion::params::Params;
+use reverie_moments::store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle as Task;
@@ -19,11 +20,14 @@ use crate::channel::{Channels, Shard, Shared};
 use crate::engine::negotiate::{Certificate, Terms};
 use crate::engine::{CloseReason, Command, Limits};
 use crate::http::{self, App};
+use crate::identity::{self, Identity};
 use crate::metrics::Metrics;
+use crate::node::{self, Node};
 use crate::session::Sessions;
 use crate::shard::Bound;
 use crate::stages::Stages;
 use crate::tls::{Expiry, Https};
+use crate::twitch::Twitch;
 
 /// Events of the shards that wait for their channels.
 const EVENTS: usize = 4096;
@@ -71,6 +75,9 @@ pub enum StartError {
     /// The list of revoked tokens cannot be read; names key, file and what is wrong.
     #[error("{0}")]
     Revoked(String),
+    /// The store of moments cannot be opened; names key and what is wrong.
+    #[error("{0}")]
+    Store(String),
     /// The crypto library made no certificate.
     #[error("cannot make a DTLS certificate")]
     Certificate,
@@ -106,6 +113,10 @@ impl Server {
         let http = bind(config.http.listen, "http.listen").await?;
         let metrics_listener = bind(config.metrics.listen, "metrics.listen").await?;
         let bound = bind_shards(&config)?;
+        let store = node::open(&config).await.map_err(StartError::Store)?;
+        let identity = open_identity(&config, &store).await?;
+        let (stop, stopping) = watch::channel(false);
+        let (node, end) = Node::new(store, stopping.clone());
         let metrics = Arc::new(Metrics::new());
         let (threads, shards, media, events) = start_shards(&config, bound, &metrics)?;
 
@@ -120,6 +131,7 @@ impl Server {
             .set(i64::try_from(capacity).unwrap_or(i64::MAX));
         let grace = config.http.shutdown_grace;
         let capacity = Arc::new(Semaphore::new(capacity));
+        let twitch = Arc::new(Twitch::new(&config, &metrics));
         let shared = Arc::new(Shared {
             config,
             metrics,
@@ -128,11 +140,12 @@ impl Server {
             params,
             capacity,
             sessions: Sessions::default(),
+            node: node.clone(),
+            twitch: twitch.clone(),
         });
         let channels = Channels::new(shared);
         let router = tokio::spawn(channels.clone().route(events));
-        let (stop, stopping) = watch::channel(false);
-        let app = App::new(channels, revoked, stopping.clone());
+        let app = App::new(channels.clone(), revoked, identity, stopping.clone());
         let addresses = (
             address(&http, "http.listen")?,
             address(&metrics_listener, "metrics.listen")?,
@@ -151,9 +164,13 @@ impl Server {
             metrics_listener,
             None,
             http::metrics(app.clone()),
-            stopping,
+            stopping.clone(),
             grace,
         ));
+        let scheme = if https.is_some() { "https" } else { "http" };
+        let mut tasks = node.start(&channels, format!("{scheme}://{}/", addresses.0));
+        tasks.extend(twitch.start(&node.store, &stopping));
+        tasks.extend([pages, scrapes]);
         Ok(Running {
             http: addresses.0,
             metrics: addresses.1,
@@ -162,7 +179,8 @@ impl Server {
             app,
             stop,
             threads,
-            tasks: vec![pages, scrapes],
+            tasks,
+            end,
             _router: router,
         })
     }
@@ -181,6 +199,7 @@ pub struct Running {
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
     tasks: Vec<Task<()>>,
+    end: node::End,
     _router: Task<()>,
 }
 
@@ -271,6 +290,8 @@ impl Running {
             // A panic of a connection was logged where it happened.
             let _ = task.await;
         }
+        self.end.wait().await;
+        shared.node.store.close().await;
         let threads = self.threads;
         let joined =
             tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join())));
@@ -349,6 +370,15 @@ async fn load_tls(config: &Config) -> Result<Option<(Https, Expiry)>, StartError
     // The files are on a disk.
     let loaded = tokio::task::spawn_blocking(move || check_tls(&config)).await;
     loaded.map_err(|error| StartError::Tls(error.to_string()))?
+}
+
+/// Opens what it takes to know people, if the configuration asks for it.
+async fn open_identity(
+    config: &Config,
+    store: &Store,
+) -> Result<Option<Arc<Identity>>, StartError> {
+    let identity = identity::open(config, Some(store.clone())).await;
+    identity.map_err(|error| StartError::Store(format!("`auth.session_key`: {error}")))
 }
 
 fn certificate(metrics: &Metrics, Expiry(expiry): Expiry) {

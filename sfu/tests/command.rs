@@ -20,7 +20,8 @@ fn output(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
         .expect("the binary runs")
 }
 
-const FREE: [(&str, &str); 3] = [
+const FREE: [(&str, &str); 4] = [
+    ("REVERIE__DATA_DIR", env!("CARGO_TARGET_TMPDIR")),
     ("REVERIE__HTTP__LISTEN", "127.0.0.1:0"),
     ("REVERIE__METRICS__LISTEN", "127.0.0.1:0"),
     ("REVERIE__MEDIA__LISTEN", "127.0.0.1:0"),
@@ -66,6 +67,27 @@ fn a_terminated_server_closes_everything_and_exits_with_zero() {
         .expect("kill runs");
     assert!(killed.success());
     assert_eq!(ends(&mut child, Duration::from_secs(15)), Some(0));
+}
+
+#[test]
+fn a_store_that_cannot_be_opened_is_told_with_its_key() {
+    let unmade = ("REVERIE__DATA_DIR", "/dev/null/below");
+    let nobody = (
+        "REVERIE__STORE__URL",
+        "postgres://reverie:a-long-password@127.0.0.1:1/reverie",
+    );
+    for (wrong, key) in [(unmade, "`data_dir`"), (nobody, "`store.url`")] {
+        let mut variables = FREE.to_vec();
+        variables.retain(|(name, _)| *name != wrong.0);
+        variables.push(wrong);
+        let refused = output(&["serve"], &variables);
+        assert_eq!(refused.status.code(), Some(1));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert!(
+            said.contains(key) && !said.contains("a-long-password"),
+            "{said}"
+        );
+    }
 }
 
 #[test]

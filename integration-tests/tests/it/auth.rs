@@ -34,7 +34,7 @@ fn entry(role: Role, channel: &str, token: &str) -> Result<StaticToken> {
     })
 }
 
-async fn python(arguments: &[&str]) -> Result<Value> {
+pub(crate) async fn python(arguments: &[&str]) -> Result<Value> {
     let output = Command::new(root().join(".venv/bin/python"))
         .arg(root().join("integration-tests/clients/mint.py"))
         .args(arguments)

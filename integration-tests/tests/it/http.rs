@@ -193,7 +193,14 @@ async fn events_resume_where_they_were_left() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_and_probes_answer_with_their_policies() -> Result<()> {
     let server = TestServer::start().await?;
-    for page in ["/", "/bridge/show", "/watch/show"] {
+    for page in [
+        "/",
+        "/bridge/show",
+        "/watch/show",
+        "/mod/show",
+        "/overlay/show",
+        "/admin",
+    ] {
         let answer = http::get(&server.url(page)).await?;
         ensure!(
             answer.status == 200 && answer.header("content-type").starts_with("text/html"),

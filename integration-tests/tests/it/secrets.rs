@@ -6,10 +6,11 @@ use reverie_integration_tests::client::{Client, PATIENCE};
 use reverie_integration_tests::http::send;
 use reverie_integration_tests::secure::Connection;
 use reverie_integration_tests::server::{Binary, Log};
+use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::auth::minted;
+use crate::auth::{minted, python};
 use crate::conformance::OFFER;
 use crate::https::{certificate, text};
 
@@ -109,6 +110,74 @@ async fn no_secret_of_sessions_and_requests_is_logged() -> Result<()> {
     let secrets = [KEY, CONTROL, SHOW, GUESS, TURN];
     keeps(&lines, &secrets)?;
     keeps(&lines, &[signature(&watch)?, signature(&other)?])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_of_people_is_logged() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let (password, wrong) = ("a-password-of-ann", "a-password-of-nobody");
+    let panel_secret = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
+    let keys = [
+        ("REVERIE__LOG__LEVEL", "trace"),
+        ("REVERIE__DATA_DIR", text(folder.path())?),
+        ("REVERIE__AUTH__SESSION_KEY", KEY),
+        ("REVERIE__AUTH__SEALING_KEY", &KEY.repeat(2)),
+        ("REVERIE__AUTH__REGISTRATION", "true"),
+        ("REVERIE__TWITCH__EXTENSION_CLIENT_ID", "abc"),
+        ("REVERIE__TWITCH__EXTENSION_SECRETS", panel_secret),
+    ];
+    let (server, log) = Binary::start_logged(&keys).await?;
+    let log = collect(log);
+    let ask = async |method: Method, path: &str, token: &str, body: serde_json::Value| {
+        let bearer = format!("Bearer {token}");
+        let headers = [
+            ("content-type", "application/json"),
+            ("authorization", bearer.as_str()),
+        ];
+        let url = format!("http://{}{path}", server.http);
+        send(method, &url, &headers, body.to_string()).await
+    };
+    let field = |answer: &reverie_integration_tests::http::Answer, name: &str| {
+        let text = answer.json()[name].as_str().map(str::to_owned);
+        text.with_context(|| format!("{name} in {answer:?}"))
+    };
+    let ann = json!({ "email": "ann@example.org", "password": password, "channel": "show" });
+    let made = ask(Method::POST, "/v1/auth/register", "", ann).await?;
+    let (token, refresh) = (field(&made, "token")?, field(&made, "refresh")?);
+    let nobody = json!({ "email": "ann@example.org", "password": wrong });
+    ask(Method::POST, "/v1/auth/login", "", nobody).await?;
+    let again = json!({ "refresh": refresh });
+    let again = ask(Method::POST, "/v1/auth/refresh", "", again).await?;
+    let next = field(&again, "refresh")?;
+    let key = json!({ "kind": "key", "channel": "show" });
+    let key = field(
+        &ask(Method::POST, "/v1/tokens", &token, key).await?,
+        "token",
+    )?;
+    let me = ask(Method::GET, "/v1/me", &key, json!({})).await?;
+    ensure!(me.status == 200, "{me:?}");
+    let claims = json!([{ "opaque_user_id": "U1", "channel_id": "1", "role": "viewer" }]);
+    let sign = [
+        "sign",
+        &claims.to_string(),
+        "--key",
+        panel_secret,
+        "--base64",
+    ];
+    let panel = python(&sign).await?[0]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned();
+    let viewer = json!({ "token": panel });
+    let viewer = ask(Method::POST, "/v1/auth/twitch-ext", "", viewer).await?;
+    let viewer = field(&viewer, "token")?;
+    ensure!(server.terminate().await? == Some(0), "it ends in order");
+    let lines = timeout(PATIENCE, log).await???;
+    keeps(&lines, &[KEY, panel_secret, password, wrong, &key])?;
+    for token in [&token, &refresh, &next, &panel, &viewer] {
+        keeps(&lines, &[signature(token)?])?;
+    }
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]

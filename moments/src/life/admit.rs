@@ -1,7 +1,8 @@
 //! What is asked of a request before anything is paid.
 
 use super::{Limits, Moment, Ms, Policy, Refused, Source, Submission};
-use crate::moment::MomentId;
+use crate::filter::{self, Blocklist};
+use crate::id::MomentId;
 use crate::prompt;
 
 /// What a channel has when somebody asks it for a moment.
@@ -17,6 +18,8 @@ pub struct Room {
     pub open: Option<MomentId>,
     /// When the viewer's latest was asked for, of those that were or may yet be shown.
     pub latest: Option<Ms>,
+    /// The words it does not want in prompts.
+    pub blocklist: Blocklist,
 }
 
 /// The moment that begins with this request. Its prompt is trimmed.
@@ -31,6 +34,7 @@ pub fn admit(
 ) -> Result<Moment, Refused> {
     let own = submission.source == Source::Streamer;
     let prompt = prompt::clean(&submission.prompt, limits.max_prompt_chars)?;
+    filter::check(&prompt, &room.blocklist, limits.refuse_vulgar)?;
     fits(&submission, limits)?;
     if room.policy == Policy::Off && !own {
         return Err(Refused::Off);

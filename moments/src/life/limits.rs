@@ -13,6 +13,8 @@ pub struct Limits {
     pub max_duration: Ms,
     /// The longest prompt, in characters.
     pub max_prompt_chars: usize,
+    /// Whether prompts with words that offend are refused.
+    pub refuse_vulgar: bool,
     /// How many moments of a channel may be asked for, in review or waiting together.
     pub queue_max: usize,
     /// How long a viewer waits between two moments of a channel.
@@ -51,6 +53,7 @@ impl From<&reverie_config::Moments> for Limits {
             min_duration: 1000,
             max_duration: ms(config.max_duration),
             max_prompt_chars: config.max_prompt_chars,
+            refuse_vulgar: config.refuse_vulgar,
             queue_max: config.queue_max,
             viewer_cooldown: ms(config.viewer_cooldown),
             payment: ms(config.payment_timeout),

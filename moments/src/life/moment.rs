@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Ms, State};
-use crate::moment::MomentId;
+use crate::id::MomentId;
 use crate::reason::Reason;
 
 /// Who asked.

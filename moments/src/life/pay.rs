@@ -1,7 +1,7 @@
 //! Whether a payment is the one that a moment waits for.
 
 use super::{Moment, Refused, State};
-use crate::moment::MomentId;
+use crate::id::MomentId;
 use crate::reason::Reason;
 
 /// A payment that its service vouches for: the signature has been checked.

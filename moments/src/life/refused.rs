@@ -1,7 +1,7 @@
 //! What is answered to a request that cannot be granted.
 
 use super::{Ms, State};
-use crate::moment::MomentId;
+use crate::id::MomentId;
 
 /// Why a request was refused. Nothing has changed by it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,9 +9,12 @@ use crate::moment::MomentId;
 pub enum Refused {
     /// The prompt is not accepted.
     #[error(transparent)]
-    Prompt(#[from] crate::refused::Refused),
+    Prompt(#[from] crate::prompt::Unfit),
+    /// The prompt has a word that is not taken.
+    #[error(transparent)]
+    Unwanted(#[from] crate::filter::Unwanted),
     /// The duration is outside the range.
-    #[error("the duration is {asked} ms; {min} to {max} ms are accepted")]
+    #[error("the duration is {} s; {} to {} s are accepted", seconds(.asked), seconds(.min), seconds(.max))]
     Duration {
         /// What was asked for.
         asked: Ms,
@@ -129,6 +132,14 @@ pub enum Refused {
         /// The transaction.
         transaction_id: String,
     },
+    /// A product that cannot be offered.
+    #[error("the product {sku:?} {why}")]
+    Product {
+        /// The product.
+        sku: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
     /// The viewer has not enough credits.
     #[error("the moment costs {price} credits; {balance} are there")]
     Poor {
@@ -140,4 +151,9 @@ pub enum Refused {
     /// Another moment of the channel is live.
     #[error("another moment of the channel {0} is live")]
     Busy(String),
+}
+
+/// As people count.
+fn seconds(ms: &Ms) -> f64 {
+    *ms as f64 / 1000.0
 }

@@ -108,7 +108,10 @@ impl State {
                 matches!(next, Self::PendingApproval | Self::Queued | Self::Expired)
             }
             Self::PendingApproval => matches!(next, Self::Queued | Self::Rejected | Self::Expired),
-            Self::Queued => matches!(next, Self::Warming | Self::Cancelled | Self::Expired),
+            Self::Queued => matches!(
+                next,
+                Self::Queued | Self::Warming | Self::Cancelled | Self::Expired
+            ),
             Self::Warming => matches!(
                 next,
                 Self::Active | Self::Queued | Self::Failed | Self::Cancelled

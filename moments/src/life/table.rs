@@ -54,6 +54,7 @@ pub fn next(moment: &Moment, now: Ms, trigger: &Trigger, limits: &Limits) -> Res
         (State::Queued, Trigger::Claimed) => case.warming()?,
         (State::Queued, Trigger::Cancelled) => case.owed(State::Cancelled, Reason::Stopped),
         (State::Queued, Trigger::StreamOffline) => case.owed(State::Expired, Reason::StreamOffline),
+        (State::Queued | State::Warming, Trigger::Requeued) => case.queued(),
         (State::Warming, Trigger::FirstFrame) => case.active(),
         (State::Warming, Trigger::PipelineFailed { words, retry }) => {
             case.after_attempt(Reason::pipeline(words), *retry)

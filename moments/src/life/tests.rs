@@ -1,7 +1,8 @@
 //! The rows of the table.
 
 use super::*;
-use crate::moment::MomentId;
+use crate::filter::Blocklist;
+use crate::id::MomentId;
 use crate::reason::Reason;
 
 const NOW: Ms = 1_000_000;
@@ -47,6 +48,7 @@ fn room() -> Room {
         waiting: 0,
         open: None,
         latest: None,
+        blocklist: Blocklist::default(),
     }
 }
 
@@ -60,6 +62,7 @@ fn triggers() -> Vec<Trigger> {
         Trigger::Approved,
         Trigger::Rejected("no".into()),
         Trigger::Cancelled,
+        Trigger::Requeued,
         Trigger::Claimed,
         Trigger::FirstFrame,
         failed(true),
@@ -439,6 +442,13 @@ fn a_request_is_refused_before_anything_is_paid() {
                 ..room()
             },
         ),
+        (
+            "this channel does not take",
+            Room {
+                blocklist: Blocklist::new(["RAIN"]).unwrap(),
+                ..room()
+            },
+        ),
     ];
     for (words, room) in rooms {
         let refused = try_in(room, submission()).unwrap_err();
@@ -449,6 +459,13 @@ fn a_request_is_refused_before_anything_is_paid() {
             "prompt is empty",
             Submission {
                 prompt: " ".into(),
+                ..submission()
+            },
+        ),
+        (
+            "in other words",
+            Submission {
+                prompt: "what the fuck".into(),
                 ..submission()
             },
         ),

@@ -13,6 +13,8 @@ pub enum Trigger {
     Rejected(String),
     /// Its viewer, the streamer or a moderator takes it out of the queue.
     Cancelled,
+    /// A moderator lets others go first: it goes to the end of the queue.
+    Requeued,
     /// A node takes it.
     Claimed,
     /// Its first transformed frame has been forwarded, and the bridge, where it drives, said start.
@@ -49,6 +51,7 @@ impl Trigger {
             Self::Approved => "approved",
             Self::Rejected(_) => "rejected",
             Self::Cancelled => "cancelled",
+            Self::Requeued => "put back",
             Self::Claimed => "claimed",
             Self::FirstFrame => "started",
             Self::PipelineFailed { .. } => "failed",

@@ -1,7 +1,7 @@
 //! What can go wrong with the store, and what a constraint's refusal means.
 
+use crate::id::MomentId;
 use crate::life::Refused;
-use crate::moment::MomentId;
 
 /// Why a call did not do what it was to do. Nothing has changed by it.
 #[derive(Debug, thiserror::Error)]

@@ -4,8 +4,8 @@ use super::error::Unique;
 use super::node::SOURCE;
 use super::tx::Fence;
 use super::{Error, Store, row};
+use crate::id::MomentId;
 use crate::life::{Moment, Ms, State, Trigger};
-use crate::moment::MomentId;
 
 /// A claim of one node on one moment. Every later write says whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]

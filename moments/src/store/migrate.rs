@@ -3,7 +3,11 @@
 use super::{Engine, Error, Store};
 
 /// The steps in order; the first is version 1. A step that was released is never changed, only followed by another.
-const STEPS: [&str; 1] = [include_str!("migrations/1_moments.sql")];
+const STEPS: [&str; 3] = [
+    include_str!("migrations/1_moments.sql"),
+    include_str!("migrations/2_people.sql"),
+    include_str!("migrations/4_products.sql"),
+];
 
 /// Any number that nobody else locks by.
 const LOCK: i64 = 0x52_45_56_45_52_49_45;

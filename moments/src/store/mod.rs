@@ -7,19 +7,28 @@
 //!
 //! The time comes in with each call, in milliseconds since the Unix epoch.
 
+mod blocklist;
 mod channel;
 mod engine;
 mod error;
+mod keys;
 mod lease;
 mod ledger;
+mod links;
 mod migrate;
 mod node;
 mod outbox;
+mod people;
+mod products;
+mod provider;
 mod queue;
 mod read;
 mod reap;
 mod receipt;
+mod reconciled;
+mod roles;
 mod row;
+mod sessions;
 mod submit;
 mod tx;
 mod watch;
@@ -33,13 +42,20 @@ use tokio::sync::{Notify, Semaphore};
 pub use channel::Settings;
 pub use engine::Engine;
 pub use error::Error;
+pub use keys::ApiKey;
 pub use lease::{Beat, Lease, Outcome};
 pub use ledger::CREDIT;
 pub use node::{Node, StreamLease};
 pub use outbox::{Mail, backoff};
+pub use people::{Person, Registered};
+pub use products::{Catalogue, MAX_PRODUCTS, Product};
+pub use provider::ProviderToken;
+pub use queue::START;
 pub use read::{Event, Snapshot};
 pub use reap::Reaped;
 pub use receipt::Paid;
+pub use roles::Role;
+pub use sessions::{Refreshed, Session};
 pub use submit::Submitted;
 pub use watch::Watch;
 

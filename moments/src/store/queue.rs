@@ -4,9 +4,12 @@ use serde_json::json;
 use sqlx::Row as _;
 
 use super::tx::{Fence, Tx};
-use super::{Error, Store};
+use super::{Error, Store, row};
+use crate::id::MomentId;
 use crate::life::{Moment, Ms, Refused, State, Trigger};
-use crate::moment::MomentId;
+
+/// The kind of the event by which a moment's node hears that its bridge is ready; its data has the `epoch` meant.
+pub const START: &str = "moment.start";
 
 impl Store {
     /// Lets a moment into the queue.
@@ -67,6 +70,49 @@ impl Store {
     /// When it has another version by now, or is not live.
     pub async fn hide(&self, now: Ms, id: &MomentId, version: i64) -> Result<Moment, Error> {
         self.decide(now, id, version, &Trigger::Hidden).await
+    }
+
+    /// Lets a moment that waits for its bridge be shown: tells its node, which shows it from the next picture on.
+    ///
+    /// # Errors
+    /// When it has another version by now, or is not warming.
+    pub async fn start(&self, now: Ms, id: &MomentId, version: i64) -> Result<Moment, Error> {
+        let (mut tx, moment) = self.change_of(now, id).await?;
+        seen(&moment, version)?;
+        if moment.state != State::Warming {
+            return Err(Refused::NotAllowed {
+                id: id.clone(),
+                state: moment.state,
+                trigger: Trigger::FirstFrame.words(),
+            }
+            .into());
+        }
+        let data = json!({ "epoch": moment.epoch });
+        tx.event(START, Some(&moment), data).await?;
+        tx.commit().await?;
+        Ok(moment)
+    }
+
+    /// Puts a moment that waits or warms to the end of the queue.
+    ///
+    /// # Errors
+    /// When it has another version by now, or is neither.
+    pub async fn requeue(&self, now: Ms, id: &MomentId, version: i64) -> Result<Moment, Error> {
+        self.decide(now, id, version, &Trigger::Requeued).await
+    }
+
+    /// Takes everything that waits out of the queue; who paid is credited. Gives the moments as they are now.
+    ///
+    /// # Errors
+    /// When there is no such channel.
+    pub async fn clear(&self, now: Ms, channel: &str) -> Result<Vec<Moment>, Error> {
+        let mut tx = self.change(now, channel).await?;
+        let mut cleared = Vec::new();
+        for moment in tx.queue().await? {
+            cleared.push(tx.step(&moment, &Trigger::Cancelled, Fence::None).await?);
+        }
+        tx.commit().await?;
+        Ok(cleared)
     }
 
     /// Takes the AI off the channel: hides what is live, if anything, and pauses the queue.
@@ -143,6 +189,16 @@ fn seen(moment: &Moment, expected: i64) -> Result<(), Refused> {
 }
 
 impl Tx {
+    async fn queue(&mut self) -> Result<Vec<Moment>, Error> {
+        let rows = sqlx::query(
+            "SELECT * FROM moments WHERE channel_id = $1 AND state = 'queued' ORDER BY seq",
+        )
+        .bind(self.channel.as_str())
+        .fetch_all(&mut *self.sql)
+        .await?;
+        rows.iter().map(row::moment).collect()
+    }
+
     /// Deals the places of the queue out anew; only those that change are written.
     async fn reorder(&mut self, id: &MomentId, place: usize) -> Result<usize, Error> {
         let rows = sqlx::query(

@@ -3,8 +3,8 @@
 use sqlx::Row as _;
 
 use super::{Error, Store, row};
+use crate::id::MomentId;
 use crate::life::{Moment, Ms, Refused};
-use crate::moment::MomentId;
 
 /// Something that happened in a channel. It has no prompt in it: the moment has, while it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,12 @@ pub struct Event {
 pub struct Snapshot {
     /// The latest event that is part of it.
     pub n: i64,
+    /// Whether nothing is started.
+    pub paused: bool,
+    /// Nothing is started before.
+    pub ready_at: Ms,
+    /// What the channel is set to beside its policy, as JSON.
+    pub settings: String,
     /// Those that are not ended: the live one first, then the queue in its order, then those in review and unpaid.
     pub moments: Vec<Moment>,
 }
@@ -64,7 +70,8 @@ impl Store {
     /// When there is no such channel.
     pub async fn snapshot(&self, channel: &str) -> Result<Snapshot, Error> {
         let rows = sqlx::query(
-            "SELECT c.event_n AS event_n, m.* FROM channels c LEFT JOIN moments m ON m.channel_id = c.channel_id
+            "SELECT c.event_n AS event_n, c.paused AS paused, c.ready_at AS ready_at, c.settings AS settings, m.*
+             FROM channels c LEFT JOIN moments m ON m.channel_id = c.channel_id
                 AND m.state IN ('submitted', 'pending_approval', 'queued', 'warming', 'active')
              WHERE c.channel_id = $1
              ORDER BY CASE m.state WHEN 'active' THEN 0 WHEN 'warming' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END,
@@ -77,13 +84,22 @@ impl Store {
             .first()
             .ok_or_else(|| Refused::Channel(channel.to_owned()))?;
         let n = first.try_get("event_n")?;
+        let paused = first.try_get::<i64, _>("paused")? != 0;
+        let ready_at = first.try_get("ready_at")?;
+        let settings = first.try_get("settings")?;
         let empty = first.try_get::<Option<String>, _>("id")?.is_none();
         let moments = rows
             .iter()
             .filter(|_| !empty)
             .map(row::moment)
             .collect::<Result<_, _>>()?;
-        Ok(Snapshot { n, moments })
+        Ok(Snapshot {
+            n,
+            paused,
+            ready_at,
+            settings,
+            moments,
+        })
     }
 
     /// The moments that a viewer asked for, the latest first.

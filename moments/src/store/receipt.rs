@@ -3,8 +3,8 @@
 use super::error::Unique;
 use super::tx::{Fence, Tx};
 use super::{Error, Store, row};
+use crate::id::MomentId;
 use crate::life::{self, Moment, Ms, Receipt, Refused, Trigger};
-use crate::moment::MomentId;
 
 /// What a receipt came to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,8 +4,8 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::Error;
+use crate::id::MomentId;
 use crate::life::{Compensation, Moment, Policy, Source, State, Viewer};
-use crate::moment::MomentId;
 use crate::reason::Reason;
 
 /// A row of `moments` with all its columns.
@@ -57,7 +57,7 @@ fn named<T>(row: &AnyRow, column: &'static str, read: fn(&str) -> Option<T>) -> 
     read(&text).ok_or_else(|| corrupt(column, &text))
 }
 
-fn corrupt(column: &'static str, value: &str) -> Error {
+pub(super) fn corrupt(column: &'static str, value: &str) -> Error {
     Error::Corrupt {
         column,
         value: value.to_owned(),

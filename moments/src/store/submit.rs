@@ -5,8 +5,8 @@ use sqlx::Row as _;
 use super::error::Unique;
 use super::tx::{Fence, Tx};
 use super::{Error, Store, row};
+use crate::id::MomentId;
 use crate::life::{self, Moment, Ms, Refused, Room, Source, Submission, Trigger};
-use crate::moment::MomentId;
 
 /// What a request came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,6 +127,7 @@ impl Tx {
             waiting: usize::try_from(waiting).unwrap_or(usize::MAX),
             open: row.try_get::<Option<String>, _>("open")?.map(MomentId::new),
             latest: row.try_get("latest")?,
+            blocklist: self.blocklist().await?,
         })
     }
 

@@ -7,8 +7,8 @@ use sqlx::{Any, Row as _, Transaction};
 use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use super::{Engine, Error, Store, row};
+use crate::id::MomentId;
 use crate::life::{self, Limits, Moment, Ms, Notice, Policy, Refused, Step, Trigger};
-use crate::moment::MomentId;
 
 /// The channel of PostgreSQL on which commits are told.
 pub(super) const NOTIFY: &str = "reverie_moments";

@@ -7,10 +7,12 @@
 
 mod kill;
 mod model;
+mod people;
 #[path = "../support/postgres.rs"]
 mod postgres;
 mod promises;
 mod races;
+mod selling;
 mod serving;
 mod world;
 

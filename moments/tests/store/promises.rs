@@ -403,7 +403,7 @@ pub(crate) fn lost<T: std::fmt::Debug>(answer: Result<T, Error>) {
 
 #[test]
 fn a_refusal_of_the_prompt_keeps_its_words() {
-    let refused = Refused::from(reverie_moments::Refused::EmptyPrompt { max: 5 });
+    let refused = Refused::from(reverie_moments::Unfit::Empty { max: 5 });
     assert_eq!(
         refused.to_string(),
         "the prompt is empty; 1 to 5 characters are accepted"

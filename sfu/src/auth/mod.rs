@@ -2,7 +2,13 @@
 //!
 //! No token, key or signature is ever part of an error, a log line or a `Debug` output.
 
+pub(crate) mod extension;
+pub(crate) mod keys;
+pub(crate) mod oauth;
+pub(crate) mod password;
 mod revoked;
+pub(crate) mod seal;
+pub(crate) mod session;
 pub(crate) mod token;
 
 use std::fmt;
@@ -10,6 +16,7 @@ use std::fmt;
 use reverie_config::{Role, Scope, Secret, StaticToken};
 
 pub(crate) use revoked::Revoked;
+use session::{Rank, Session, Signer};
 use token::Verifier;
 pub(crate) use token::{Fault, Grant};
 
@@ -24,8 +31,20 @@ pub(crate) enum Need<'a> {
     Look(&'a str),
     /// The state of every channel that the token is for.
     List,
-    /// Moments, warming and cooling.
-    Control,
+    /// To change something of some channel; what exactly is asked for once the channel is known.
+    Change,
+    /// Asking for a moment, as a viewer of the channel.
+    Submit(&'a str),
+    /// Approving, rejecting and stopping moments, as a moderator of the channel.
+    Moderate(&'a str),
+    /// The channel's settings, its pipeline and tokens for it, as its streamer.
+    Own(&'a str),
+    /// The server, as who runs it.
+    Admin,
+    /// What one server tells another.
+    Node,
+    /// Anything of one's own, as somebody who is signed in.
+    Person,
     /// `/metrics`.
     Metrics,
 }
@@ -52,6 +71,8 @@ pub(crate) struct Pass {
     pub(crate) scope: Scope,
     /// The id of a signed token, by which it can be revoked.
     pub(crate) token: Option<String>,
+    /// Who is signed in, if the request comes with a session.
+    pub(crate) session: Option<Session>,
 }
 
 /// Why a request is not allowed.
@@ -81,6 +102,7 @@ impl Denied {
 pub(crate) struct Auth {
     known: Vec<Known>,
     verifier: Option<Verifier>,
+    signer: Option<Signer>,
     revoked: Revoked,
     open: Open,
 }
@@ -109,6 +131,12 @@ enum Right {
     Media(Role, Scope),
     Control,
     Metrics,
+    Session {
+        rank: Rank,
+        channel: Option<String>,
+        /// Whether everybody may watch: then viewers without a channel may ask for moments.
+        everybody: bool,
+    },
 }
 
 impl Auth {
@@ -130,12 +158,13 @@ impl Auth {
         });
         Self {
             known: own.chain(config.tokens.iter().map(Known::from)).collect(),
-            verifier: config.token_key.as_ref().map(Verifier::new),
+            verifier: keys::of_media(config).as_ref().map(Verifier::new),
+            signer: config.session_key.as_ref().map(Signer::new),
             revoked,
             open: Open {
                 publish: !config.guards(Role::Publish),
                 watch: config.public_watch || !config.guards(Role::Watch),
-                control: config.control_token.is_none(),
+                control: !config.guards_control(),
                 metrics: config.metrics_token.is_none(),
             },
         }
@@ -154,11 +183,15 @@ impl Auth {
                 holder: Holder::Anybody,
                 scope: Scope::All,
                 token: None,
+                session: None,
             });
         }
         let token = token.ok_or(Denied::NoToken)?;
         if let Some(found) = self.known(need, token, now_s) {
             return found;
+        }
+        if let Some(found) = self.session(token) {
+            return self.allow(found.map_err(Denied::Invalid)?, need);
         }
         let verifier = self
             .verifier
@@ -180,6 +213,41 @@ impl Auth {
             holder,
             scope: grant.scope,
             token: id,
+            session: None,
+        })
+    }
+
+    /// Whose session token it is; `None` if it is none of ours, and perhaps one for media. Whether the session was ended
+    /// is for the store to say.
+    pub(crate) fn session(&self, token: &str) -> Option<Result<Session, Fault>> {
+        let found = self.signer.as_ref()?.read(token);
+        let other = matches!(
+            found,
+            Err(Fault::Signature | Fault::Foreign | Fault::Unknown)
+        );
+        (!other).then_some(found)
+    }
+
+    /// Makes and reads tokens of sessions, if this server has any.
+    #[cfg(test)]
+    pub(crate) fn signer(&self) -> Option<&Signer> {
+        self.signer.as_ref()
+    }
+
+    fn allow(&self, session: Session, need: Need<'_>) -> Result<Pass, Denied> {
+        let right = Right::Session {
+            rank: session.rank,
+            channel: session.channel.clone(),
+            everybody: self.open.watch,
+        };
+        if !right.opens(need) {
+            return Err(elsewhere([&right], need));
+        }
+        Ok(Pass {
+            holder: Holder::Subject(session.subject.clone()),
+            scope: right.scope(),
+            token: Some(session.id.clone()),
+            session: Some(session),
         })
     }
 
@@ -192,8 +260,11 @@ impl Auth {
         match need {
             Need::Publish(_) => self.open.publish,
             Need::Watch(_) | Need::Look(_) | Need::List => self.open.watch,
-            Need::Control => self.open.control,
+            Need::Change | Need::Submit(_) | Need::Moderate(_) | Need::Own(_) | Need::Admin => {
+                self.open.control
+            }
             Need::Metrics => self.open.metrics,
+            Need::Node | Need::Person => false,
         }
     }
 
@@ -221,6 +292,7 @@ impl Auth {
                 holder,
                 scope: right.scope(),
                 token: None,
+                session: None,
             }),
             None => Err(elsewhere(current, need)),
         })
@@ -244,8 +316,19 @@ impl Right {
             | (Self::Media(Role::Watch, scope), Need::Watch(channel))
             | (Self::Media(_, scope), Need::Look(channel)) => scope.covers(channel),
             (Self::Media(..), Need::List)
-            | (Self::Control, Need::Control)
+            | (
+                Self::Control,
+                Need::Change | Need::Submit(_) | Need::Moderate(_) | Need::Own(_) | Need::Admin,
+            )
             | (Self::Metrics, Need::Metrics) => true,
+            (
+                Self::Session {
+                    rank,
+                    channel,
+                    everybody,
+                },
+                need,
+            ) => may(*rank, channel.as_deref(), *everybody, need),
             _ => false,
         }
     }
@@ -253,8 +336,37 @@ impl Right {
     fn scope(&self) -> Scope {
         match self {
             Self::Media(_, scope) => scope.clone(),
-            Self::Control | Self::Metrics => Scope::All,
+            Self::Session {
+                rank: Rank::Admin, ..
+            }
+            | Self::Control
+            | Self::Metrics => Scope::All,
+            Self::Session { channel, .. } => match channel {
+                Some(channel) => Scope::Channel(channel.clone()),
+                None => Scope::All,
+            },
         }
+    }
+}
+
+/// What a session opens. One without a channel sees no channel that is not open to everybody.
+fn may(rank: Rank, channel: Option<&str>, everybody: bool, need: Need<'_>) -> bool {
+    let in_rank = |least: Rank, wanted: &str| {
+        rank == Rank::Admin || (rank >= least && channel == Some(wanted))
+    };
+    match need {
+        Need::Watch(wanted) | Need::Look(wanted) => in_rank(Rank::Viewer, wanted),
+        Need::Submit(wanted) => {
+            in_rank(Rank::Viewer, wanted)
+                || (everybody && rank == Rank::Viewer && channel.is_none())
+        }
+        Need::Moderate(wanted) => in_rank(Rank::Mod, wanted),
+        Need::Publish(wanted) | Need::Own(wanted) => in_rank(Rank::Streamer, wanted),
+        Need::List => rank == Rank::Admin || (rank >= Rank::Viewer && channel.is_some()),
+        Need::Change | Need::Person => rank >= Rank::Viewer,
+        Need::Admin => rank == Rank::Admin,
+        Need::Node => rank == Rank::Node,
+        Need::Metrics => false,
     }
 }
 
@@ -265,6 +377,12 @@ impl fmt::Display for Right {
             Self::Media(Role::Watch, scope) => ("watching", scope),
             Self::Control => return f.write_str("changing the picture"),
             Self::Metrics => return f.write_str("reading metrics"),
+            Self::Session { rank, channel, .. } => {
+                return match channel {
+                    Some(channel) => write!(f, "a {} of channel {channel:?}", rank.name()),
+                    None => write!(f, "a {} of no one channel", rank.name()),
+                };
+            }
         };
         match scope {
             Scope::All => write!(f, "{role} on every channel"),
@@ -280,7 +398,13 @@ impl fmt::Display for Need<'_> {
             Self::Watch(channel) => write!(f, "watching channel {channel:?}"),
             Self::Look(channel) => write!(f, "watching or publishing on channel {channel:?}"),
             Self::List => f.write_str("watching"),
-            Self::Control => f.write_str("changing the picture"),
+            Self::Change => f.write_str("changing the picture"),
+            Self::Submit(channel) => write!(f, "asking for moments on channel {channel:?}"),
+            Self::Moderate(channel) => write!(f, "moderating channel {channel:?}"),
+            Self::Own(channel) => write!(f, "the streamer of channel {channel:?}"),
+            Self::Admin => f.write_str("an admin"),
+            Self::Node => f.write_str("another server"),
+            Self::Person => f.write_str("somebody who is signed in"),
             Self::Metrics => f.write_str("reading metrics"),
         }
     }

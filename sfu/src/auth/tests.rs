@@ -4,8 +4,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reverie_config::{Auth as Config, Day, Role, Scope, Secret, StaticToken};
 
+use super::session::{LIFE, Rank, Session};
 use super::token::mint;
-use super::{Auth, Denied, Fault, Grant, Holder, Need, Revoked};
+use super::{Auth, Denied, Fault, Grant, Holder, Need, Revoked, keys};
 
 const PUBLISH: &str = "publish-0123456789";
 const WATCH: &str = "watch-0123456789abc";
@@ -54,7 +55,7 @@ fn without_any_token_everything_is_open_and_everybody_is_the_same() {
         Need::Watch("a"),
         Need::Look("a"),
         Need::List,
-        Need::Control,
+        Need::Change,
         Need::Metrics,
     ] {
         let pass = auth.check(need, None, 0).expect("open");
@@ -81,10 +82,10 @@ fn a_static_token_opens_its_own_doors_only() {
     );
     assert!(elsewhere(&auth.check(Need::Watch("a"), Some(PUBLISH), 0)));
     assert!(elsewhere(&auth.check(Need::Publish("a"), Some(WATCH), 0)));
-    assert!(elsewhere(&auth.check(Need::Control, Some(WATCH), 0)));
+    assert!(elsewhere(&auth.check(Need::Change, Some(WATCH), 0)));
     assert!(elsewhere(&auth.check(Need::List, Some(CONTROL), 0)));
-    assert_eq!(auth.check(Need::Control, None, 0), Err(Denied::NoToken));
-    let unknown = auth.check(Need::Control, Some("another-0123456789"), 0);
+    assert_eq!(auth.check(Need::Change, None, 0), Err(Denied::NoToken));
+    let unknown = auth.check(Need::Change, Some("another-0123456789"), 0);
     assert_eq!(unknown, Err(Denied::Invalid(Fault::Unknown)));
     assert!(
         auth.check(Need::Metrics, None, 0).is_ok(),
@@ -260,4 +261,178 @@ fn a_revoked_token_opens_nothing_and_others_of_its_subject_do() {
     let denied = auth.check(need, Some(&lost), 0).expect_err("revoked");
     assert_eq!(denied, Denied::Invalid(Fault::Revoked));
     assert!(auth.check(need, Some(&other), 0).is_ok());
+}
+
+fn with_people(public_watch: bool) -> Auth {
+    let config = Config {
+        session_key: Some(secret(KEY)),
+        control_token: Some(secret(CONTROL)),
+        public_watch,
+        ..Config::default()
+    };
+    Auth::new(&config, Revoked::default())
+}
+
+fn signed_in(auth: &Auth, rank: Rank, channel: Option<&str>) -> String {
+    let session = Session {
+        rank,
+        subject: "person:ann".to_owned(),
+        channel: channel.map(str::to_owned),
+        id: "a1".to_owned(),
+        user: None,
+    };
+    let signer = auth.signer().expect("a key for sessions");
+    signer.mint(&session, now_s(), LIFE).expect("signed")
+}
+
+/// Every need of channel `a`, with the least rank that opens it there.
+const OF_CHANNEL: [(Need<'_>, Rank); 6] = [
+    (Need::Watch("a"), Rank::Viewer),
+    (Need::Look("a"), Rank::Viewer),
+    (Need::Submit("a"), Rank::Viewer),
+    (Need::Moderate("a"), Rank::Mod),
+    (Need::Own("a"), Rank::Streamer),
+    (Need::Publish("a"), Rank::Streamer),
+];
+
+#[test]
+fn a_session_opens_what_its_rank_does_on_its_channel_and_nothing_on_another() {
+    let auth = with_people(false);
+    for rank in [Rank::Node, Rank::Viewer, Rank::Mod, Rank::Streamer] {
+        let (here, there) = (
+            signed_in(&auth, rank, Some("a")),
+            signed_in(&auth, rank, Some("b")),
+        );
+        for (need, least) in OF_CHANNEL {
+            let pass = auth.check(need, Some(&here), 0);
+            assert_eq!(pass.is_ok(), rank >= least, "{rank:?} {need:?}");
+            assert!(
+                elsewhere(&auth.check(need, Some(&there), 0)),
+                "{rank:?} {need:?}"
+            );
+        }
+        assert!(
+            elsewhere(&auth.check(Need::Admin, Some(&here), 0)),
+            "{rank:?}"
+        );
+        let person = auth.check(Need::Person, Some(&here), 0);
+        assert_eq!(person.is_ok(), rank != Rank::Node, "{rank:?}");
+        let node = auth.check(Need::Node, Some(&here), 0);
+        assert_eq!(node.is_ok(), rank == Rank::Node, "{rank:?}");
+    }
+}
+
+#[test]
+fn an_admin_opens_every_channel_and_is_no_node() {
+    let auth = with_people(false);
+    let token = signed_in(&auth, Rank::Admin, None);
+    for (need, _) in OF_CHANNEL {
+        assert!(auth.check(need, Some(&token), 0).is_ok(), "{need:?}");
+    }
+    let pass = auth
+        .check(Need::List, Some(&token), 0)
+        .expect("all channels");
+    assert_eq!(pass.scope, Scope::All);
+    assert!(auth.check(Need::Admin, Some(&token), 0).is_ok());
+    assert!(elsewhere(&auth.check(Need::Node, Some(&token), 0)));
+}
+
+#[test]
+fn a_viewer_without_a_channel_asks_for_moments_only_where_everybody_watches() {
+    for public in [false, true] {
+        let auth = with_people(public);
+        let token = signed_in(&auth, Rank::Viewer, None);
+        let submit = auth.check(Need::Submit("a"), Some(&token), 0);
+        assert_eq!(submit.is_ok(), public);
+        let look = auth.check(Need::Look("a"), Some(&token), 0);
+        assert_eq!(look.is_ok(), public, "open to everybody, or to no stranger");
+        assert!(elsewhere(&auth.check(Need::Moderate("a"), Some(&token), 0)));
+        assert!(auth.check(Need::Person, Some(&token), 0).is_ok());
+    }
+}
+
+#[test]
+fn a_key_for_sessions_closes_every_door_but_that_of_metrics() {
+    let config = Config {
+        session_key: Some(secret(KEY)),
+        ..Config::default()
+    };
+    let auth = Auth::new(&config, Revoked::default());
+    for (need, _) in OF_CHANNEL {
+        assert_eq!(auth.check(need, None, 0), Err(Denied::NoToken), "{need:?}");
+    }
+    for need in [
+        Need::List,
+        Need::Change,
+        Need::Admin,
+        Need::Person,
+        Need::Node,
+    ] {
+        assert_eq!(auth.check(need, None, 0), Err(Denied::NoToken), "{need:?}");
+    }
+    assert!(auth.check(Need::Metrics, None, 0).is_ok());
+}
+
+#[test]
+fn the_control_token_opens_what_changes_a_channel_and_makes_nobody_of_anyone() {
+    let auth = with_people(false);
+    for need in [
+        Need::Change,
+        Need::Submit("a"),
+        Need::Moderate("a"),
+        Need::Own("a"),
+        Need::Admin,
+    ] {
+        let pass = auth.check(need, Some(CONTROL), 0).expect("its door");
+        assert_eq!(pass.session, None);
+    }
+    for need in [
+        Need::Person,
+        Need::Node,
+        Need::Publish("a"),
+        Need::Look("a"),
+    ] {
+        assert!(elsewhere(&auth.check(need, Some(CONTROL), 0)), "{need:?}");
+    }
+}
+
+#[test]
+fn nobody_is_somebody_where_everything_is_open() {
+    let auth = Auth::new(&Config::default(), Revoked::default());
+    for need in [
+        Need::Submit("a"),
+        Need::Moderate("a"),
+        Need::Own("a"),
+        Need::Admin,
+    ] {
+        assert!(auth.check(need, None, 0).is_ok(), "{need:?}");
+    }
+    for need in [Need::Person, Need::Node] {
+        assert_eq!(auth.check(need, None, 0), Err(Denied::NoToken), "{need:?}");
+    }
+}
+
+#[test]
+fn a_link_is_signed_with_the_key_for_tokens_or_with_one_of_the_key_for_sessions() {
+    let config = Config {
+        session_key: Some(secret(KEY)),
+        ..Config::default()
+    };
+    let derived = keys::of_media(&config).expect("a key");
+    assert_ne!(derived.reveal(), KEY);
+    let grant = Grant {
+        role: Role::Watch,
+        scope: Scope::Channel("a".to_owned()),
+        subject: None,
+    };
+    let link = mint(&derived, &grant, now_s(), LIFE).expect("signed").token;
+    let auth = Auth::new(&config, Revoked::default());
+    assert!(auth.check(Need::Watch("a"), Some(&link), 0).is_ok());
+    assert!(elsewhere(&auth.check(Need::Watch("b"), Some(&link), 0)));
+    assert!(elsewhere(&auth.check(Need::Submit("a"), Some(&link), 0)));
+    let by_sessions = mint(&secret(KEY), &grant, now_s(), LIFE)
+        .expect("signed")
+        .token;
+    let denied = auth.check(Need::Watch("a"), Some(&by_sessions), 0);
+    assert!(matches!(denied, Err(Denied::Invalid(_))), "{denied:?}");
 }

@@ -9,15 +9,15 @@ use reverie_config::{Role, Scope, Secret};
 use serde::{Deserialize, Serialize};
 
 /// Claim `iss` of every token.
-const ISSUER: &str = "reverie";
+pub(super) const ISSUER: &str = "reverie";
 /// Claim `aud` of every token: another service with the same key takes none of ours, and the other way round.
 const AUDIENCE: &str = "reverie-media";
 /// How far the clocks of the machine that signs and this one may differ, in seconds.
-const LEEWAY_S: u64 = 30;
+pub(super) const LEEWAY_S: u64 = 30;
 /// The largest token that is looked at, in bytes; ours have a quarter of it.
-const MAX_BYTES: usize = 2048;
+pub(super) const MAX_BYTES: usize = 2048;
 /// The longest subject, in bytes.
-const MAX_SUBJECT: usize = 128;
+pub(super) const MAX_SUBJECT: usize = 128;
 
 /// What a signed token allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     Expired,
     #[error("the token has been revoked")]
     Revoked,
+    #[error("the session is over")]
+    Over,
     #[error("the token is not valid yet")]
     Early,
     #[error("the token was made for another service")]
@@ -182,7 +184,7 @@ impl fmt::Debug for Verifier {
     }
 }
 
-fn fault(error: &Error) -> Fault {
+pub(super) fn fault(error: &Error) -> Fault {
     match error.kind() {
         ErrorKind::InvalidSignature => Fault::Signature,
         ErrorKind::ExpiredSignature => Fault::Expired,

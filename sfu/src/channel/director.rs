@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use reverie_moments::Run;
+use reverie_moments::MomentId;
 use reverie_transcoder::time::Pts;
 
 use crate::engine::Urgency;
@@ -45,6 +45,14 @@ pub(crate) enum Input {
     Failed(String),
     /// A deadline passed.
     Timeout,
+}
+
+/// One attempt at showing a moment. What is told about an attempt that was given up is ignored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    pub(crate) moment: MomentId,
+    /// Which claim of the moment.
+    pub(crate) epoch: i64,
 }
 
 /// A moment as the director knows it.

@@ -1,26 +1,31 @@
 //! One task per channel: joins the media engines, the moments and the pipeline by messages.
 
+mod board;
 mod director;
 mod events;
 mod follow;
+mod keeper;
 mod pipe;
 mod registry;
+mod settings;
 mod style;
 mod task;
 mod view;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use reverie_diffusion::params::{Family, Params, Problems};
 use serde_json::Value;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
+pub(crate) use board::Board;
 pub(crate) use events::{Entry, Subscription};
 pub(crate) use registry::{Channels, Full, Opener, Shard, Shared};
+pub(crate) use settings::Settings;
 pub(crate) use view::{
-    ChannelView, LayersView, MomentView, ParamsEvent, PipelineStatus, PipelineView,
+    ChannelView, LayersView, MomentView, ParamsEvent, PipelineStatus, PipelineView, concealed,
+    params_of,
 };
 
 use crate::auth::Holder;
@@ -66,14 +71,6 @@ pub(crate) struct Ticket {
     pub(crate) epoch: std::time::Instant,
 }
 
-/// A request for a moment.
-#[derive(Debug, Clone)]
-pub(crate) struct MomentRequest {
-    pub(crate) prompt: String,
-    pub(crate) duration: Option<Duration>,
-    pub(crate) pipeline: Option<String>,
-}
-
 /// A change of a channel's parameters.
 #[derive(Debug)]
 pub(crate) struct ParamsPatch {
@@ -88,9 +85,6 @@ pub(crate) struct ParamsPatch {
 /// Why a request to a channel was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refused {
-    /// The rules of moments say no.
-    #[error("{0}")]
-    Moment(#[from] reverie_moments::Refused),
     /// There is nothing to transform.
     #[error("the channel sends sound only; a moment needs a picture to transform")]
     SoundOnly,
@@ -123,9 +117,8 @@ pub(crate) enum Message {
     /// Answered with the layers of what is published.
     Layers(Reply<LayersView>),
     Joined(Joined, Claim),
-    Submit(MomentRequest, Reply<Result<MomentView, Refused>>),
-    Stop(String, Reply<Result<MomentView, Refused>>),
-    Find(String, Reply<Option<MomentView>>),
+    /// Answered when the store knows of a live stream; refused where there is no picture to transform.
+    Settle(Reply<Result<(), Refused>>),
     Warm(Option<String>, Reply<Result<PipelineView, Refused>>),
     Cool(Reply<PipelineView>),
     Params(Reply<Params>),
@@ -147,6 +140,7 @@ pub(crate) struct Handle {
     /// The shard that its publisher uses.
     pub(crate) home: usize,
     messages: mpsc::Sender<Message>,
+    news: Arc<Notify>,
 }
 
 impl Handle {
@@ -161,6 +155,11 @@ impl Handle {
     pub(crate) async fn deliver(&self, message: Message) {
         // Only fails when the channel is gone, and then nobody is left to know.
         let _ = self.messages.send(message).await;
+    }
+
+    /// Something of the channel was committed to the store.
+    pub(crate) fn news(&self) {
+        self.news.notify_one();
     }
 
     /// Asks the channel something.

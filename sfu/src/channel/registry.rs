@@ -13,9 +13,11 @@ use crate::engine::Event;
 use crate::engine::ids::StreamId;
 use crate::engine::negotiate::Terms;
 use crate::metrics::Metrics;
+use crate::node::Node;
 use crate::session::Sessions;
 use crate::shard;
 use crate::stages::Stages;
+use crate::twitch::Twitch;
 
 /// A running shard.
 #[derive(Debug, Clone)]
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     /// One permit per pipeline that may be loaded.
     pub(crate) capacity: Arc<Semaphore>,
     pub(crate) sessions: Sessions,
+    pub(crate) node: Arc<Node>,
+    pub(crate) twitch: Arc<Twitch>,
 }
 
 /// Who needs a channel. Those who only wait for a publisher may not take the last places.
@@ -98,10 +102,12 @@ impl Channels {
             stream,
             home,
             messages,
+            news: Arc::default(),
         };
+        let news = handle.news.clone();
         map.by_name.insert(name.to_owned(), handle.clone());
         map.by_stream.insert(stream, handle.clone());
-        task::spawn(name.to_owned(), stream, home, self.clone(), inbox);
+        task::spawn(name.to_owned(), stream, home, self.clone(), inbox, news);
         Ok(handle)
     }
 

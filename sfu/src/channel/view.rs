@@ -1,59 +1,103 @@
 //! Channels and moments as the API shows them.
 
-use reverie_moments as moments;
+use reverie_moments::life::Moment;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::engine::LayerState;
 
 /// A moment.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct MomentView {
     /// Its id.
     pub id: String,
     /// The channel.
     pub channel: String,
-    /// What is shown.
+    /// What is shown; empty once it is erased, and for everybody but moderators until it is reviewed.
     pub prompt: String,
+    /// Whether it was let into the queue, so that everybody may read its prompt.
+    pub reviewed: bool,
     /// The stage that shows it.
     pub pipeline: String,
-    /// `queued`, `warming`, `active`, `completed`, `failed`, `cancelled` or `expired`.
+    /// `submitted`, `pending_approval`, `queued`, `warming`, `active`, `completed`, `rejected`, `expired`, `failed` or
+    /// `cancelled`.
     pub state: &'static str,
     /// Seconds.
     pub duration_s: f64,
     /// Counts its changes.
-    pub version: u64,
+    pub version: i64,
     /// Place in the queue, from 1.
     pub position: Option<usize>,
     /// Milliseconds since the Unix epoch, as all times here.
-    pub created_at: u64,
+    pub created_at: i64,
     /// When its first picture was shown.
-    pub active_at: Option<u64>,
+    pub active_at: Option<i64>,
     /// When it is to end.
-    pub ends_at: Option<u64>,
+    pub ends_at: Option<i64>,
     /// When it ended.
-    pub ended_at: Option<u64>,
+    pub ended_at: Option<i64>,
     /// Why it is in this state, for people.
     pub reason: Option<String>,
+    /// The name of who asked for it, where it is known.
+    pub viewer: Option<String>,
+    /// What it is paid with: `bits`, `credit`, `free` or `streamer`.
+    pub source: &'static str,
+    /// The product; empty for the streamer's own.
+    pub sku: String,
+    /// Its price, in Bits or credits.
+    pub price: i64,
+    /// What its viewer got back: `none` or `credited`.
+    pub compensation: &'static str,
+    /// What is given back with a receipt, for who asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
 }
 
 impl MomentView {
-    pub(crate) fn new(channel: &str, moment: &moments::Moment, position: Option<usize>) -> Self {
+    pub(crate) fn new(moment: &Moment, position: Option<usize>) -> Self {
         Self {
             id: moment.id.to_string(),
-            channel: channel.to_owned(),
+            channel: moment.channel.clone(),
             prompt: moment.prompt.clone(),
-            pipeline: moment.pipeline.clone(),
+            // Places begin with 1, and are given with the queue's first one.
+            reviewed: moment.seq > 0,
+            pipeline: pipeline_of(moment).unwrap_or_default(),
             state: moment.state.as_str(),
-            duration_s: moment.duration.as_secs_f64(),
+            duration_s: moment.duration as f64 / 1000.0,
             version: moment.version,
             position,
-            created_at: moment.created_ms,
-            active_at: moment.active_ms,
-            ends_at: moment.ends_ms,
-            ended_at: moment.ended_ms,
+            created_at: moment.created_at,
+            active_at: moment.started_at,
+            ends_at: moment.ends_at(),
+            ended_at: moment.ended_at,
             reason: moment.reason.as_ref().map(ToString::to_string),
+            viewer: moment.viewer.name.clone(),
+            source: moment.source.as_str(),
+            sku: moment.sku.clone(),
+            price: moment.price,
+            compensation: moment.compensation.as_str(),
+            intent: None,
         }
     }
+}
+
+/// A moment, or a channel's event about one, as it is told to who may not decide about it.
+pub(crate) fn concealed(mut data: Value) -> Value {
+    if data["reviewed"] == false {
+        data["prompt"] = Value::String(String::new());
+    }
+    data
+}
+
+/// The stage that a moment is for; none once it is erased.
+pub(crate) fn pipeline_of(moment: &Moment) -> Option<String> {
+    let params: Value = serde_json::from_str(&moment.params).ok()?;
+    Some(params.get("pipeline")?.as_str()?.to_owned())
+}
+
+/// What a moment keeps of how it is shown.
+pub(crate) fn params_of(pipeline: &str) -> String {
+    json!({ "pipeline": pipeline }).to_string()
 }
 
 /// The layers of a simulcast picture in rising order, in the words of the WHEP event `layers`.
@@ -190,6 +234,8 @@ pub(crate) struct ChannelView {
     pub moment: Option<MomentView>,
     /// Moments that wait.
     pub queue: Vec<MomentView>,
+    /// True while none of them is started.
+    pub paused: bool,
     /// The one that ended last.
     pub last: Option<MomentView>,
 }

@@ -1,6 +1,4 @@
-//! The JSON API of channels and moments.
-
-use std::time::Duration;
+//! The JSON API of channels.
 
 use axum::Json;
 use axum::body::Body;
@@ -10,19 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::App;
-use super::extract::{ChannelName, PathOf, allow, json};
+use super::extract::{ChannelName, allow, json};
 use super::problem::Problem;
 use crate::auth::Need;
-use crate::channel::{ChannelView, Handle, Message, MomentRequest, MomentView, PipelineView};
-
-/// Body of a request for a moment.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewMoment {
-    prompt: String,
-    duration_s: Option<f64>,
-    pipeline: Option<String>,
-}
+use crate::channel::{ChannelView, Handle, Message, PipelineView};
 
 /// Body of a request to load a stage.
 #[derive(Debug, Default, Deserialize)]
@@ -66,51 +55,6 @@ pub(super) async fn channel(
     Ok(Json(known(&app, &name)?.ask(Message::Look).await?))
 }
 
-/// `POST /v1/channels/{channel}/moments`.
-pub(super) async fn submit(
-    State(app): State<App>,
-    name: ChannelName,
-    headers: HeaderMap,
-    body: Body,
-) -> Result<(StatusCode, Json<MomentView>), Problem> {
-    allow(&app, &headers, Need::Control)?;
-    let wanted: NewMoment = json(&app, &headers, body, false).await?;
-    let channel = known(&app, &name)?;
-    let duration = wanted.duration_s.map(seconds).transpose()?;
-    let request = MomentRequest {
-        prompt: wanted.prompt,
-        duration,
-        pipeline: wanted.pipeline,
-    };
-    let moment = channel
-        .ask(|reply| Message::Submit(request, reply))
-        .await??;
-    Ok((StatusCode::CREATED, Json(moment)))
-}
-
-/// `GET /v1/moments/{id}`.
-pub(super) async fn moment(
-    State(app): State<App>,
-    PathOf(id): PathOf<String>,
-    headers: HeaderMap,
-) -> Result<Json<MomentView>, Problem> {
-    allow(&app, &headers, Need::List)?;
-    let (_, view) = find(&app, &id).await?;
-    allow(&app, &headers, Need::Look(&view.channel))?;
-    Ok(Json(view))
-}
-
-/// `POST /v1/moments/{id}/stop`.
-pub(super) async fn stop(
-    State(app): State<App>,
-    PathOf(id): PathOf<String>,
-    headers: HeaderMap,
-) -> Result<Json<MomentView>, Problem> {
-    allow(&app, &headers, Need::Control)?;
-    let (channel, _) = find(&app, &id).await?;
-    Ok(Json(channel.ask(|reply| Message::Stop(id, reply)).await??))
-}
-
 /// `POST /v1/channels/{channel}/warm`.
 pub(super) async fn warm(
     State(app): State<App>,
@@ -118,7 +62,7 @@ pub(super) async fn warm(
     headers: HeaderMap,
     body: Body,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    allow(&app, &headers, Need::Control)?;
+    allow(&app, &headers, Need::Own(&name.0))?;
     let wanted: WarmUp = json(&app, &headers, body, true).await?;
     let pipeline = known(&app, &name)?
         .ask(|reply| Message::Warm(wanted.pipeline, reply))
@@ -132,7 +76,7 @@ pub(super) async fn cool(
     name: ChannelName,
     headers: HeaderMap,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
-    allow(&app, &headers, Need::Control)?;
+    allow(&app, &headers, Need::Own(&name.0))?;
     let pipeline = known(&app, &name)?.ask(Message::Cool).await?;
     Ok(accepted(&pipeline))
 }
@@ -145,24 +89,4 @@ pub(super) fn known(app: &App, name: &ChannelName) -> Result<Handle, Problem> {
     app.channels
         .find(&name.0)
         .ok_or_else(|| Problem::UnknownChannel(name.0.clone()))
-}
-
-async fn find(app: &App, id: &str) -> Result<(Handle, MomentView), Problem> {
-    for (_, handle) in app.channels.all() {
-        if let Ok(Some(view)) = handle
-            .ask(|reply| Message::Find(id.to_owned(), reply))
-            .await
-        {
-            return Ok((handle, view));
-        }
-    }
-    Err(Problem::UnknownMoment(id.chars().take(80).collect()))
-}
-
-fn seconds(value: f64) -> Result<Duration, Problem> {
-    Duration::try_from_secs_f64(value).map_err(|_| {
-        Problem::Json(format!(
-            "duration_s is {value}; accepted is a number of seconds"
-        ))
-    })
 }

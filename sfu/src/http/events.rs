@@ -12,10 +12,10 @@ use serde::Deserialize;
 use tokio_stream::wrappers::BroadcastStream;
 
 use super::App;
-use super::extract::{ChannelName, allow};
+use super::extract::{ChannelName, allow, is_trusted};
 use super::problem::Problem;
 use crate::auth::Need;
-use crate::channel::{Entry, Message, Opener};
+use crate::channel::{Entry, Message, Opener, concealed};
 
 /// A comment is sent when nothing else was for this long, so that proxies keep the connection.
 const PING: Duration = Duration::from_secs(15);
@@ -35,6 +35,7 @@ pub(super) async fn follow(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     allow(&app, &headers, Need::Look(&name.0))?;
+    let decides = is_trusted(&app, &headers, Need::Moderate(&name.0));
     let open = Open::new(&app)?;
     let after = last_event_id(&headers).or_else(|| query.ok().and_then(|Query(q)| q.last_event_id));
     let channel = app.channels.open(&name.0, Opener::Viewer)?;
@@ -48,7 +49,7 @@ pub(super) async fn follow(
     let kept = (open, channel);
     let events = first.chain(rest).map(move |entry| {
         let _kept = &kept;
-        Ok(event(&entry))
+        Ok(event(&entry, decides))
     });
     Ok(Sse::new(app.until_stopped(events)).keep_alive(pings()))
 }
@@ -62,8 +63,18 @@ pub(super) fn pings() -> KeepAlive {
     KeepAlive::new().interval(PING).text("ping")
 }
 
-fn event(entry: &Entry) -> Event {
-    let data = serde_json::to_string(entry).expect("an entry has only string keys");
+/// An entry as it is sent; who may not decide about moments reads no prompt that was not let in.
+fn event(entry: &Entry, decides: bool) -> Event {
+    let data = if decides {
+        serde_json::to_string(entry)
+    } else {
+        let data = concealed(entry.data.clone());
+        serde_json::to_string(&Entry {
+            data,
+            ..entry.clone()
+        })
+    };
+    let data = data.expect("an entry has only string keys");
     Event::default()
         .id(entry.n.to_string())
         .event(entry.kind)

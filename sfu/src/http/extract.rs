@@ -120,6 +120,24 @@ pub(super) async fn json<T: DeserializeOwned>(
     serde_json::from_str(text).map_err(|e| Problem::Json(e.to_string()))
 }
 
+/// The version that `If-Match` names, as in `"3"` (RFC 9110, section 13.1.1); none where any will do.
+pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
+    let Some(value) = headers.get(header::IF_MATCH) else {
+        return Ok(None);
+    };
+    let text = value.to_str().unwrap_or_default().trim();
+    if text == "*" {
+        return Ok(None);
+    }
+    let version = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"')?.parse().ok());
+    version.map(Some).ok_or(Problem::Header {
+        name: "If-Match",
+        accepted: "one version, as in \"3\"",
+    })
+}
+
 /// Checks the bearer token of a request against what it wants to do; a door that no token guards is open (the configuration
 /// allows that only on the loopback, or for watching if the operator says so).
 pub(super) fn allow(app: &App, headers: &HeaderMap, need: Need<'_>) -> Result<Pass, Problem> {
@@ -137,7 +155,7 @@ pub(super) fn still_allowed(app: &App, id: Option<&str>) -> Result<(), Problem> 
     }
 }
 
-fn refused(app: &App, denied: Denied) -> Problem {
+pub(super) fn refused(app: &App, denied: Denied) -> Problem {
     let refusals = &app.shared.metrics.auth_refusals;
     refusals.with_label_values(&[denied.name()]).inc();
     denied.into()
@@ -155,7 +173,7 @@ fn now_s() -> u64 {
 }
 
 /// The token of the header `Authorization` (RFC 6750, section 2.1).
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
@@ -174,6 +192,23 @@ mod tests {
         for name in ["", "a b", "../etc", "ä", &"x".repeat(65)] {
             assert!(ChannelName::parse(name).is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_version_stands_in_quotes_and_a_star_is_any() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(
+                header::IF_MATCH,
+                axum::http::HeaderValue::from_static(value),
+            );
+            if_match(&headers).map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(if_match(&HeaderMap::new()), Ok(None));
+        assert_eq!(with("*"), Ok(None));
+        assert_eq!(with("\"3\""), Ok(Some(3)));
+        assert_eq!(with("3"), Err(400));
+        assert_eq!(with("\"three\""), Err(400));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use reverie_config::{Http, Network};
 use super::App;
 use super::problem::Problem;
 use super::rate::Rates;
+use crate::auth::keys::hash;
 
 /// Of an IPv6 address, what one household or host usually has for itself.
 const IPV6_BITS: u8 = 64;
@@ -27,13 +28,37 @@ pub(super) struct Peer(pub(super) SocketAddr);
 pub(super) struct Limits {
     clients: Mutex<Rates<Network>>,
     sessions: Mutex<Rates<String>>,
+    /// Attempts to sign in, by client and by account.
+    logins: Mutex<Rates<Network>>,
+    accounts: Mutex<Rates<String>>,
+    /// Wishes for an account, by client.
+    registrations: Mutex<Rates<Network>>,
 }
+
+/// What is tried to become somebody.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Attempt<'a> {
+    /// To sign in to the account of this address.
+    Login(&'a str),
+    /// To make an account.
+    Register,
+}
+
+/// How often one client may try to sign in, and how often somebody may try it with one account, whoever that is:
+/// a password is not found by trying.
+const LOGINS: (Duration, u32) = (Duration::from_secs(2), 20);
+const ACCOUNT: (Duration, u32) = (Duration::from_secs(6), 10);
+/// How often one client may make an account.
+const REGISTRATIONS: (Duration, u32) = (Duration::from_secs(60), 5);
 
 impl Limits {
     pub(super) fn new(http: &Http) -> Self {
         Self {
             clients: Mutex::new(Rates::new(http.client_rate, http.client_burst)),
             sessions: Mutex::new(Rates::new(http.session_rate, http.session_burst)),
+            logins: Mutex::new(Rates::every(LOGINS.0, LOGINS.1)),
+            accounts: Mutex::new(Rates::every(ACCOUNT.0, ACCOUNT.1)),
+            registrations: Mutex::new(Rates::every(REGISTRATIONS.0, REGISTRATIONS.1)),
         }
     }
 }
@@ -45,7 +70,8 @@ pub(super) async fn limit(
     request: Request,
     next: Next,
 ) -> Response {
-    let changes = [Method::POST, Method::PATCH, Method::DELETE].contains(request.method());
+    let changes =
+        [Method::POST, Method::PUT, Method::PATCH, Method::DELETE].contains(request.method());
     let session = params.ok().and_then(session_of);
     match changes.then(|| check(&app, &request, session)) {
         Some(Err(wait)) => Problem::TooMany { wait }.into_response(),
@@ -58,19 +84,53 @@ fn session_of(params: RawPathParams) -> Option<String> {
     found.map(|(_, id)| id.to_owned())
 }
 
-fn check(app: &App, request: &Request, session: Option<String>) -> Result<(), Duration> {
-    let (http, now) = (&app.shared.config.http, Instant::now());
-    if let Some(Peer(peer)) = request.extensions().get() {
-        let client = client(peer.ip(), request.headers(), &http.trusted_proxies);
-        if !http.unlimited.iter().any(|n| n.contains(client)) {
-            lock(&app.limits.clients).take(now, household(client))?;
+/// Counts an attempt, or refuses it. The addresses of `http.unlimited` are not counted, accounts always.
+pub(super) fn attempt(
+    app: &App,
+    peer: Option<Peer>,
+    headers: &HeaderMap,
+    attempt: Attempt<'_>,
+) -> Result<(), Problem> {
+    let (limits, now) = (&app.limits, Instant::now());
+    let client = peer.and_then(|peer| counted(app, peer, headers));
+    let take = || {
+        match (attempt, client) {
+            (Attempt::Login(_), Some(client)) => lock(&limits.logins).take(now, client)?,
+            (Attempt::Register, Some(client)) => lock(&limits.registrations).take(now, client)?,
+            (_, None) => {}
         }
+        match attempt {
+            Attempt::Login(email) => {
+                // Its hash: an address that somebody made up may be long.
+                let account = hash(&email.trim().to_lowercase());
+                lock(&limits.accounts).take(now, account)
+            }
+            Attempt::Register => Ok(()),
+        }
+    };
+    take().map_err(|wait| Problem::TooMany { wait })
+}
+
+fn check(app: &App, request: &Request, session: Option<String>) -> Result<(), Duration> {
+    let now = Instant::now();
+    if let Some(peer) = request.extensions().get()
+        && let Some(client) = counted(app, *peer, request.headers())
+    {
+        lock(&app.limits.clients).take(now, client)?;
     }
     // Ids that somebody made up are counted with the client only.
     match session.filter(|id| app.shared.sessions.contains(id)) {
         Some(session) => lock(&app.limits.sessions).take(now, session),
         None => Ok(()),
     }
+}
+
+/// Who is counted for a request; nobody where the address is among the unlimited ones.
+fn counted(app: &App, Peer(peer): Peer, headers: &HeaderMap) -> Option<Network> {
+    let http = &app.shared.config.http;
+    let client = client(peer.ip(), headers, &http.trusted_proxies);
+    let free = http.unlimited.iter().any(|n| n.contains(client));
+    (!free).then(|| household(client))
 }
 
 /// Whose request it is: the nearest address of `X-Forwarded-For` that is no proxy of ours.

@@ -1,20 +1,32 @@
 //! The HTTP side: routes, what every answer carries, and the connection loop.
 
 mod api;
+mod auth;
+mod caller;
+mod cookies;
 mod events;
+mod extension;
 mod extract;
+mod gate;
 mod health;
 mod layers;
 mod limit;
 mod links;
+mod moments;
 mod pages;
 mod patch;
 mod pipelines;
 mod problem;
+mod products;
+mod queue;
 mod rate;
+pub(crate) mod routes;
 mod serve;
 mod session_events;
+mod settings;
 mod signalling;
+mod twitch;
+mod zip;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +38,6 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
 use futures_util::{Stream, StreamExt as _};
 use tokio::sync::{Semaphore, watch};
 
@@ -36,10 +47,12 @@ pub(crate) use serve::serve;
 
 use crate::auth::{Auth, Need, Revoked};
 use crate::channel::{Channels, Shared};
+use crate::identity::Identity;
 use crate::session::Protocol;
 use extract::{PathOf, is_trusted};
 use limit::Limits;
 use problem::Problem;
+use routes::Routes;
 use signalling::SessionPath;
 
 /// What handlers share. Cheap to clone.
@@ -48,6 +61,8 @@ pub(crate) struct App {
     pub(crate) shared: Arc<Shared>,
     pub(crate) channels: Channels,
     pub(crate) auth: Arc<Auth>,
+    /// Who people are; `None` without a key for their sessions.
+    pub(crate) identity: Option<Arc<Identity>>,
     event_streams: Arc<Semaphore>,
     next_shard: Arc<AtomicUsize>,
     limits: Arc<Limits>,
@@ -59,6 +74,7 @@ impl App {
     pub(crate) fn new(
         channels: Channels,
         revoked: Revoked,
+        identity: Option<Arc<Identity>>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
         let shared = channels.shared.clone();
@@ -66,6 +82,7 @@ impl App {
         let limits = Arc::new(Limits::new(&shared.config.http));
         Self {
             auth: Arc::new(Auth::new(&shared.config.auth, revoked)),
+            identity,
             shared,
             channels,
             event_streams,
@@ -96,52 +113,74 @@ impl App {
 
 /// Everything but `/metrics`.
 pub(crate) fn public(app: App) -> Router {
-    let signalling = Router::new()
-        .route("/whip/{channel}", get(no_content).post(signalling::publish))
-        .route("/whep/{channel}", get(takes_offers).post(signalling::watch))
-        .route("/whip/{channel}/{session}", session_routes(Protocol::Whip))
-        .route("/whep/{channel}/{session}", session_routes(Protocol::Whep))
-        .route(
-            "/whep/{channel}/{session}/layer",
-            post(layers::select).delete(layers::release),
-        )
-        .route(
-            "/whep/{channel}/{session}/events",
-            post(session_events::create),
-        )
-        .route(
+    let routes = Routes::new();
+    let routes = session_routes(routes, Protocol::Whip, "/whip/{channel}/{session}");
+    let routes = session_routes(routes, Protocol::Whep, "/whep/{channel}/{session}");
+    let routes = routes
+        .get("/whip/{channel}", no_content)
+        .post("/whip/{channel}", signalling::publish)
+        .get("/whep/{channel}", takes_offers)
+        .post("/whep/{channel}", signalling::watch)
+        .post("/whep/{channel}/{session}/layer", layers::select)
+        .delete("/whep/{channel}/{session}/layer", layers::release)
+        .post("/whep/{channel}/{session}/events", session_events::create)
+        .get(
             "/whep/{channel}/{session}/events/{stream}",
-            get(session_events::follow).delete(session_events::delete),
-        );
-    Router::new()
-        .merge(signalling)
-        .route("/v1/channels", get(api::channels))
-        .route("/v1/channels/{channel}", get(api::channel))
-        .route("/v1/channels/{channel}/moments", post(api::submit))
-        .route("/v1/channels/{channel}/warm", post(api::warm))
-        .route("/v1/channels/{channel}/cool", post(api::cool))
-        .route("/v1/channels/{channel}/events", get(events::follow))
-        .route("/v1/channels/{channel}/pipeline", get(pipelines::status))
-        .route(
-            "/v1/channels/{channel}/pipeline/params",
-            get(pipelines::params).patch(pipelines::patch),
+            session_events::follow,
         )
-        .route(
+        .delete(
+            "/whep/{channel}/{session}/events/{stream}",
+            session_events::delete,
+        )
+        .get("/v1/channels", api::channels)
+        .get("/v1/channels/{channel}", api::channel)
+        .post("/v1/channels/{channel}/moments", moments::submit)
+        .post("/v1/channels/{channel}/warm", api::warm)
+        .post("/v1/channels/{channel}/cool", api::cool)
+        .get("/v1/channels/{channel}/events", events::follow)
+        .get("/v1/channels/{channel}/pipeline", pipelines::status)
+        .get("/v1/channels/{channel}/pipeline/params", pipelines::params)
+        .patch("/v1/channels/{channel}/pipeline/params", pipelines::patch)
+        .get(
             "/v1/channels/{channel}/pipeline/params/schema",
-            get(pipelines::schema),
+            pipelines::schema,
         )
-        .route("/v1/pipelines", get(pipelines::list))
-        .route("/v1/moments/{id}", get(api::moment))
-        .route("/v1/moments/{id}/stop", post(api::stop))
-        .route("/", get(pages::index))
-        .route("/bridge/{channel}", get(pages::bridge))
-        .route("/watch/{channel}", get(pages::watch))
-        .route("/assets/{*path}", get(pages::asset))
-        .route("/healthz", get(health::alive))
-        .route("/readyz", get(health::ready))
-        .route("/version", get(health::version))
+        .get("/v1/channels/{channel}/products", products::products)
+        .put("/v1/channels/{channel}/products", products::set_products)
+        .get("/v1/channels/{channel}/blocklist", products::blocklist)
+        .put("/v1/channels/{channel}/blocklist", products::set_blocklist)
+        .get("/v1/channels/{channel}/queue", queue::look)
+        .post("/v1/channels/{channel}/queue/{act}", queue::act)
+        .post("/v1/channels/{channel}/panic", queue::panic)
+        .get("/v1/channels/{channel}/policy", settings::policy)
+        .put("/v1/channels/{channel}/policy", settings::set_policy)
+        .get("/v1/channels/{channel}/settings", settings::settings)
+        .put("/v1/channels/{channel}/settings", settings::set_settings)
+        .get("/v1/pipelines", pipelines::list)
+        .post("/v1/twitch/eventsub", twitch::eventsub)
+        .get("/v1/me/credits", twitch::credits)
+        .get("/v1/me/moments", twitch::moments)
+        .post("/v1/moments/{id}/intent", twitch::intent)
+        .post("/v1/moments/{id}/receipt", twitch::receipt)
+        .post("/v1/moments/{id}/credit", twitch::credit)
+        .get("/v1/moments/{id}", moments::moment)
+        .post("/v1/moments/{id}/{act}", moments::act);
+    auth::routes(routes)
+        .get("/", pages::index)
+        .get("/bridge/{channel}", pages::bridge)
+        .get("/watch/{channel}", pages::watch)
+        .get("/mod/{channel}", pages::moderator)
+        .get("/overlay/{channel}", pages::overlay)
+        .get("/admin", pages::admin)
+        .get("/extension.zip", extension::packed)
+        .get("/assets/{*path}", pages::asset)
+        .get("/healthz", health::alive)
+        .get("/readyz", health::ready)
+        .get("/version", health::version)
+        .finish()
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::Method)
+        .layer(middleware::from_fn_with_state(app.clone(), gate::gate))
         .layer(middleware::from_fn_with_state(app.clone(), limit::limit))
         .layer(cors(&app))
         .layer(middleware::from_fn_with_state(app.clone(), describe))
@@ -154,19 +193,29 @@ pub(crate) fn public(app: App) -> Router {
 /// Only `/metrics`, for its own listener.
 pub(crate) fn metrics(app: App) -> Router {
     Router::new()
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", axum::routing::get(health::metrics))
         .fallback(async || Problem::NoSuchPath)
         .with_state(app)
 }
 
-fn session_routes(protocol: Protocol) -> axum::routing::MethodRouter<App> {
-    get(no_content)
-        .patch(move |State(app): State<App>, PathOf(path): PathOf<SessionPath>, headers: HeaderMap, body: Body| {
-            patch::patch(protocol, app, path, headers, body)
-        })
-        .delete(move |State(app): State<App>, PathOf(path): PathOf<SessionPath>, headers: HeaderMap| async move {
-            signalling::end(protocol, &app, &path, &headers)
-        })
+fn session_routes(routes: Routes, protocol: Protocol, path: &'static str) -> Routes {
+    routes
+        .get(path, no_content)
+        .patch(
+            path,
+            move |State(app): State<App>,
+                  PathOf(session): PathOf<SessionPath>,
+                  headers: HeaderMap,
+                  body: Body| { patch::patch(protocol, app, session, headers, body) },
+        )
+        .delete(
+            path,
+            move |State(app): State<App>,
+                  PathOf(session): PathOf<SessionPath>,
+                  headers: HeaderMap| async move {
+                signalling::end(protocol, &app, &session, &headers)
+            },
+        )
 }
 
 /// RFC 9725, section 4.1: GET and HEAD on endpoints and sessions succeed without content.
@@ -295,6 +344,7 @@ fn cors(app: &App) -> CorsLayer {
             Method::GET,
             Method::HEAD,
             Method::POST,
+            Method::PUT,
             Method::PATCH,
             Method::DELETE,
         ])
@@ -302,6 +352,7 @@ fn cors(app: &App) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::IF_MATCH,
+            HeaderName::from_static("idempotency-key"),
             // With this one @eyevinn/whip-web-client sends its PATCH, once it has read the methods below.
             header::ETAG,
             HeaderName::from_static("last-event-id"),
@@ -333,6 +384,7 @@ async fn measure(
         Method::GET => "GET",
         Method::HEAD => "HEAD",
         Method::POST => "POST",
+        Method::PUT => "PUT",
         Method::PATCH => "PATCH",
         Method::DELETE => "DELETE",
         Method::OPTIONS => "OPTIONS",

@@ -16,7 +16,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 #[folder = "web/"]
 #[include = "*.html"]
 #[include = "assets/*"]
-struct Files;
+#[include = "extension/*"]
+pub(super) struct Files;
 
 /// `GET /`.
 pub(super) async fn index(headers: HeaderMap) -> Result<Response, Problem> {
@@ -37,6 +38,27 @@ pub(super) async fn watch(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     name.and_then(|_| file("watch.html", &headers))
+}
+
+/// `GET /mod/{channel}`.
+pub(super) async fn moderator(
+    name: Result<ChannelName, Problem>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    name.and_then(|_| file("mod.html", &headers))
+}
+
+/// `GET /overlay/{channel}`.
+pub(super) async fn overlay(
+    name: Result<ChannelName, Problem>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    name.and_then(|_| file("overlay.html", &headers))
+}
+
+/// `GET /admin`.
+pub(super) async fn admin(headers: HeaderMap) -> Result<Response, Problem> {
+    file("admin.html", &headers)
 }
 
 /// `GET /assets/{path}`.

@@ -81,7 +81,7 @@ pub(super) async fn patch(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    allow(&app, &headers, Need::Control)?;
+    allow(&app, &headers, Need::Own(&name.0))?;
     content_type_of(&headers, &PATCH)?;
     let text = text(&app, body).await?;
     let patch = serde_json::from_str(&text).map_err(|error| Problem::Json(error.to_string()))?;

@@ -6,12 +6,18 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use reverie_diffusion::params::{self, Problems};
+use reverie_moments::life::Refused as Refusal;
+use reverie_moments::store;
 use serde::Serialize;
+use serde_json::Value;
 
+use crate::auth::password::Unhashed;
 use crate::auth::{Denied, Fault};
 use crate::channel::{Busy, Full, Refused};
 use crate::engine::negotiate::Rejected;
+use crate::identity;
 use crate::session::Entropy;
+use crate::twitch::{eventsub, receipt};
 
 /// Seconds after which an overloaded server may be asked again.
 const RETRY_AFTER: u32 = 2;
@@ -57,7 +63,22 @@ pub(crate) enum Problem {
     Taken(String),
     Json(String),
     SlowBody,
-    Moment(reverie_moments::Refused),
+    /// A moment that is not what the request needs, and what it is now.
+    Moment {
+        refused: Refusal,
+        current: Value,
+    },
+    /// The settings are others than the request names.
+    SettingsChanged {
+        current: i64,
+    },
+    /// A header that cannot be read, and what is accepted.
+    Header {
+        name: &'static str,
+        accepted: &'static str,
+    },
+    Product(String),
+    Store,
     Pipeline(String),
     /// Parameters that cannot be followed.
     Params(Problems),
@@ -65,6 +86,12 @@ pub(crate) enum Problem {
     ParamsChanged {
         current: String,
     },
+    /// The configuration has no keys for this part of Twitch.
+    NoTwitch,
+    /// What came as a notification of Twitch.
+    Notification(eventsub::Fault),
+    Receipt(receipt::Fault),
+    Intent,
     SoundOnly(String),
     Busy(String),
     Draining,
@@ -73,6 +100,16 @@ pub(crate) enum Problem {
     TooMany {
         wait: Duration,
     },
+    /// Nobody can sign in here, or not like this: which key of the configuration is missing.
+    NotConfigured(&'static str),
+    /// A request with a cookie from a page of somebody else.
+    CrossSite,
+    SignIn(String),
+    EmailTaken,
+    ChannelTaken(String),
+    UnknownToken(String),
+    /// A service that this server asked has failed.
+    Service(String),
 }
 
 #[derive(Serialize)]
@@ -84,6 +121,9 @@ struct Body<'a> {
     /// Each with the place it is at, where there may be several.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [params::Problem],
+    /// The moment as it is now, where that is what is wrong.
+    #[serde(skip_serializing_if = "Value::is_null")]
+    moment: &'a Value,
 }
 
 impl Problem {
@@ -202,10 +242,50 @@ impl Problem {
                 "the body did not arrive in 10 s".to_owned(),
             ),
             Self::Json(why) => (S::UNPROCESSABLE_ENTITY, "bad request body", why.clone()),
-            Self::Moment(refused) => (
+            Self::Moment { refused, .. } => (
                 moment_status(refused),
                 "moment refused",
                 refused.to_string(),
+            ),
+            Self::SettingsChanged { current } => (
+                S::PRECONDITION_FAILED,
+                "the settings changed",
+                format!("If-Match must be \"{current}\""),
+            ),
+            Self::Header { name, accepted } => (
+                S::BAD_REQUEST,
+                "bad header",
+                format!("{name} is not readable; accepted is {accepted}"),
+            ),
+            Self::Product(sku) => (
+                S::UNPROCESSABLE_ENTITY,
+                "unknown product",
+                format!("the channel has no product {sku:?}"),
+            ),
+            Self::Store => (
+                S::SERVICE_UNAVAILABLE,
+                "the store fails",
+                "the store of moments does not answer as it should; nothing was changed".to_owned(),
+            ),
+            Self::NoTwitch => (
+                S::NOT_FOUND,
+                "no Twitch",
+                "this server has no keys for this part of Twitch".to_owned(),
+            ),
+            Self::Notification(fault) => (
+                notification_status(*fault),
+                "notification refused",
+                fault.to_string(),
+            ),
+            Self::Receipt(fault) => (
+                S::UNPROCESSABLE_ENTITY,
+                "receipt refused",
+                fault.to_string(),
+            ),
+            Self::Intent => (
+                S::FORBIDDEN,
+                "intent refused",
+                "the intent is not one that this server signed for this moment".to_owned(),
             ),
             Self::SoundOnly(why) => (S::CONFLICT, "sound only", why.clone()),
             Self::Pipeline(why) => (S::UNPROCESSABLE_ENTITY, "unknown pipeline", why.clone()),
@@ -236,6 +316,29 @@ impl Problem {
                 )
             }
             Self::Layer(detail) => (S::UNPROCESSABLE_ENTITY, "no such layer", detail.clone()),
+            Self::NotConfigured(key) => (
+                S::NOT_FOUND,
+                "not configured",
+                format!("this server has no `{key}`"),
+            ),
+            Self::CrossSite => (
+                S::FORBIDDEN,
+                "cross-site request",
+                "a request with a cookie is taken from this server's own pages only; send Origin, or Authorization instead of the cookie".to_owned(),
+            ),
+            Self::SignIn(why) => (S::UNAUTHORIZED, "not signed in", why.clone()),
+            Self::EmailTaken => (
+                S::CONFLICT,
+                "address in use",
+                "the e-mail address has an account already".to_owned(),
+            ),
+            Self::ChannelTaken(why) => (S::CONFLICT, "channel in use", why.clone()),
+            Self::UnknownToken(id) => (
+                S::NOT_FOUND,
+                "unknown token",
+                format!("you have no token {id:?} that can be taken back"),
+            ),
+            Self::Service(why) => (S::BAD_GATEWAY, "service failed", why.clone()),
             Self::TooMany { wait } => (
                 S::TOO_MANY_REQUESTS,
                 "too many requests",
@@ -259,6 +362,12 @@ impl Problem {
             .expect("faults are constants of printable ASCII")
     }
 
+    /// The store's failure is for the log; whoever asked may ask again.
+    pub(crate) fn store(error: reverie_moments::store::Error) -> Self {
+        tracing::error!(%error, "the store failed");
+        Self::Busy("the store does not answer".to_owned())
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         self.parts().0
     }
@@ -277,13 +386,29 @@ fn sdp_status(rejected: &Rejected) -> StatusCode {
     }
 }
 
-fn moment_status(refused: &reverie_moments::Refused) -> StatusCode {
-    use reverie_moments::Refused as R;
+fn moment_status(refused: &Refusal) -> StatusCode {
+    use StatusCode as S;
     match refused {
-        R::Unknown { .. } => StatusCode::NOT_FOUND,
-        R::Offline | R::Ended { .. } | R::IdInUse { .. } => StatusCode::CONFLICT,
-        R::QueueFull { .. } => StatusCode::TOO_MANY_REQUESTS,
-        _ => StatusCode::UNPROCESSABLE_ENTITY,
+        Refusal::Channel(_) | Refusal::Unknown(_) => S::NOT_FOUND,
+        Refusal::Full { .. } | Refusal::Cooldown { .. } => S::TOO_MANY_REQUESTS,
+        Refusal::Stale { .. } => S::PRECONDITION_FAILED,
+        Refusal::NotYours(_) => S::FORBIDDEN,
+        Refusal::Poor { .. } => S::PAYMENT_REQUIRED,
+        Refusal::Prompt(_)
+        | Refusal::Unwanted(_)
+        | Refusal::Product { .. }
+        | Refusal::Duration { .. }
+        | Refusal::Price { .. }
+        | Refusal::Receipt { .. } => S::UNPROCESSABLE_ENTITY,
+        _ => S::CONFLICT,
+    }
+}
+
+/// Twitch takes a 4xx for final, and sends again what is answered by 5xx.
+fn notification_status(fault: eventsub::Fault) -> StatusCode {
+    match fault {
+        eventsub::Fault::Signature | eventsub::Fault::Old => StatusCode::FORBIDDEN,
+        eventsub::Fault::Malformed => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
 
@@ -299,6 +424,10 @@ impl IntoResponse for Problem {
                 Self::Params(problems) => &problems.told,
                 _ => &[],
             },
+            moment: match &self {
+                Self::Moment { current, .. } => current,
+                _ => &Value::Null,
+            },
         };
         let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
@@ -308,10 +437,18 @@ impl IntoResponse for Problem {
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         match &self {
-            Self::NoToken | Self::BadToken(_) | Self::Elsewhere { .. } | Self::OtherHolder => {
+            Self::NoToken
+            | Self::BadToken(_)
+            | Self::Elsewhere { .. }
+            | Self::OtherHolder
+            | Self::SignIn(_) => {
                 headers.insert(header::WWW_AUTHENTICATE, self.challenge());
             }
-            Self::Busy(_) | Self::Draining | Self::NobodyPublishes(_) | Self::Taken(_) => {
+            Self::Busy(_)
+            | Self::Draining
+            | Self::Store
+            | Self::NobodyPublishes(_)
+            | Self::Taken(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
             }
             Self::TooMany { wait } => {
@@ -342,12 +479,36 @@ impl From<Rejected> for Problem {
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         match refused {
-            Refused::Moment(refused) => Self::Moment(refused),
             Refused::SoundOnly => Self::SoundOnly(refused.to_string()),
             Refused::Pipeline { .. } => Self::Pipeline(refused.to_string()),
             Refused::Params(problems) => Self::Params(problems),
             Refused::Changed { current } => Self::ParamsChanged { current },
             Refused::Busy => Self::Busy(refused.to_string()),
+        }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refused: Refusal) -> Self {
+        match refused {
+            Refusal::Unknown(id) => Self::UnknownMoment(id.as_str().chars().take(80).collect()),
+            Refusal::Channel(name) => Self::UnknownChannel(name),
+            refused => Self::Moment {
+                refused,
+                current: Value::Null,
+            },
+        }
+    }
+}
+
+impl From<store::Error> for Problem {
+    fn from(error: store::Error) -> Self {
+        match error {
+            store::Error::Refused(refused) => refused.into(),
+            error => {
+                tracing::error!(%error, "the store fails");
+                Self::Store
+            }
         }
     }
 }
@@ -367,6 +528,25 @@ impl From<crate::shard::Busy> for Problem {
 impl From<Full> for Problem {
     fn from(full: Full) -> Self {
         Self::Busy(full.to_string())
+    }
+}
+
+impl From<identity::Refused> for Problem {
+    fn from(refused: identity::Refused) -> Self {
+        use identity::Refused as R;
+        match refused {
+            R::Credentials | R::Refresh => Self::SignIn(refused.to_string()),
+            R::Email(_) | R::Password(Unhashed::Password) => Self::Json(refused.to_string()),
+            R::Taken => Self::EmailTaken,
+            R::ChannelTaken(_) => Self::ChannelTaken(refused.to_string()),
+            R::NoRole(channel) => Self::Elsewhere {
+                has: "somebody who is nothing there".to_owned(),
+                needs: format!("a moderator or the streamer of channel {channel:?}"),
+            },
+            R::Store(error) => Self::store(error),
+            R::Twitch(error) => Self::Service(error.to_string()),
+            R::Password(_) | R::Unsigned(_) | R::Entropy(_) => Self::Busy(refused.to_string()),
+        }
     }
 }
 

@@ -24,7 +24,11 @@ pub(super) struct Rates<K> {
 impl<K: Eq + Hash> Rates<K> {
     /// `rate` requests a second, `burst` of them at once.
     pub(super) fn new(rate: u32, burst: u32) -> Self {
-        let interval = Duration::from_secs(1) / rate.max(1);
+        Self::every(Duration::from_secs(1) / rate.max(1), burst)
+    }
+
+    /// One request in each `interval`, `burst` of them at once.
+    pub(super) fn every(interval: Duration, burst: u32) -> Self {
         Self {
             interval,
             ahead: interval * burst.max(1),

@@ -22,7 +22,7 @@ use super::events::{Open, last_event_id, pings};
 use super::extract::{PathOf, content_type, text};
 use super::problem::Problem;
 use super::signalling::{SessionPath, find};
-use crate::channel::{Entry, Message};
+use crate::channel::{Entry, Message, concealed};
 use crate::session::{Ending, Protocol};
 
 /// `rel` of the extension's `Link`.
@@ -220,7 +220,7 @@ fn translate(entry: &Entry, video: Option<&str>) -> Vec<(&'static str, Value)> {
         "stream.offline" => vec![("inactive", json!({}))],
         "viewers" => vec![viewers(data)],
         "layers" => layers(data, video).into_iter().collect(),
-        kind if kind.starts_with("moment.") => vec![("moment", data.clone())],
+        kind if kind.starts_with("moment.") => vec![("moment", concealed(data.clone()))],
         _ => Vec::new(),
     }
 }

@@ -2,11 +2,14 @@
  * Requests to the server with the right token, and its answers: JSON, or an error read from problem+json (RFC 9457).
  */
 
-import { apiPath } from './route.js';
+import { atHome } from './home.js';
+import { apiPath, momentPath } from './route.js';
 import { tokens } from './token.js';
 
 /** @typedef {import('./token.js').Scope} Scope */
-/** @typedef {'queued' | 'warming' | 'active' | 'completed' | 'failed' | 'cancelled' | 'expired'} MomentState */
+/** @typedef {'submitted' | 'pending_approval' | 'queued' | 'warming' | 'active'} OpenState */
+/** @typedef {'completed' | 'rejected' | 'expired' | 'failed' | 'cancelled'} EndState */
+/** @typedef {OpenState | EndState} MomentState */
 /**
  * A prompt shown to everybody for a while. Times are milliseconds since 1970 on the server's clock.
  * @typedef {object} Moment
@@ -23,7 +26,17 @@ import { tokens } from './token.js';
  * @property {number | null} ends_at
  * @property {number | null} ended_at
  * @property {string | null} reason why it ended, when it did not just complete
+ * @property {string | null} [viewer] the name of who asked for it, where it is known
+ * @property {string} [source] what it is paid with: `bits`, `credit`, `free` or `streamer`
+ * @property {string} [sku] the product; '' for the streamer's own
+ * @property {number} [price] in Bits or credits
+ * @property {string} [compensation] what its viewer got back: `none` or `credited`
  */
+/**
+ * The answer to a wish for a moment. `intent` is what a payment names; there is none where nothing is to be paid.
+ * @typedef {Moment & { intent?: string | null, eta_s?: number | null, needs_approval?: boolean }} Submitted
+ */
+/** Something a viewer can ask for; `price` is 0 when it costs nothing. @typedef {{ sku: string, name: string, price: number, seconds: number | null }} Product */
 /** @typedef {'cold' | 'loading' | 'warm' | 'active' | 'error'} PipelineState */
 /** @typedef {{ state: PipelineState, name: string | null, reason: string | null }} Pipeline */
 /**
@@ -40,6 +53,8 @@ import { tokens } from './token.js';
  * @property {string} default_pipeline
  * @property {Moment | null} moment the warming or active one
  * @property {Moment[]} queue
+ * @property {boolean} [paused] nothing of the queue is started
+ * @property {Moment[]} [pending] in review; only where the server tells whoever asks
  * @property {Moment | null} last the one that ended most recently
  */
 
@@ -55,6 +70,8 @@ export class ApiError extends Error {
     this.name = 'ApiError';
     this.status = status;
     this.retryAfterMs = retryAfterMs;
+    /** The moment as it is now, where a request was about an older version. @type {Moment | null} */
+    this.moment = null;
   }
 
   /** True when another token could help. */
@@ -67,10 +84,12 @@ export class ApiError extends Error {
 export async function errorFrom(response) {
   const wait = Number(response.headers.get('Retry-After'));
   const retryAfterMs = wait > 0 ? wait * 1000 : null;
-  /** @type {{ title?: unknown, detail?: unknown }} */
+  /** @type {{ title?: unknown, detail?: unknown, moment?: Moment }} */
   const problem = await response.json().catch(() => ({}));
   const words = [problem?.detail, problem?.title].find((text) => typeof text === 'string' && text !== '');
-  return new ApiError(response.status, String(words ?? `the server answered ${response.status}`), retryAfterMs);
+  const error = new ApiError(response.status, String(words ?? `the server answered ${response.status}`), retryAfterMs);
+  error.moment = problem?.moment ?? null;
+  return error;
 }
 
 /**
@@ -95,7 +114,9 @@ export async function request(method, path, { scope, body, headers = {}, signal,
   /** @type {Response} */
   let response;
   try {
-    response = await fetch(path, { method, body, headers: all, signal, keepalive, cache: 'no-store', credentials: 'omit' });
+    // Whoever signed in on this server is known by a cookie; other servers are sent none.
+    const credentials = 'same-origin';
+    response = await fetch(atHome(path), { method, body, headers: all, signal, keepalive, cache: 'no-store', credentials });
   } catch (error) {
     if (signal?.aborted && signal.reason?.name !== 'TimeoutError') throw error;
     throw new ApiError(0, 'the server cannot be reached');
@@ -105,13 +126,21 @@ export async function request(method, path, { scope, body, headers = {}, signal,
   return response;
 }
 
-/** @param {string} method @param {string} path @param {Scope | null} scope @param {object} [body] */
-async function json(method, path, scope, body) {
+/**
+ * A request with JSON both ways.
+ * @param {string} method
+ * @param {string} path
+ * @param {Scope | null} scope
+ * @param {object} [body]
+ * @param {{ headers?: Record<string, string>, keepalive?: boolean }} [options]
+ */
+export async function json(method, path, scope, body, { headers = {}, keepalive } = {}) {
   const response = await request(method, path, {
     scope,
     body: body && JSON.stringify(body),
-    headers: body ? { 'Content-Type': 'application/json' } : {},
-    signal: AbortSignal.timeout(15_000),
+    headers: body ? { 'Content-Type': 'application/json', ...headers } : headers,
+    signal: keepalive ? undefined : AbortSignal.timeout(15_000),
+    keepalive,
   });
   return response.json();
 }
@@ -138,12 +167,7 @@ export function startMoment(channel, wish) {
 
 /** @param {string} id @returns {Promise<Moment>} */
 export function readMoment(id) {
-  return json('GET', `/v1/moments/${encodeURIComponent(id)}`, 'watch');
-}
-
-/** Ends a running or waiting moment. @param {string} id @returns {Promise<Moment>} */
-export function stopMoment(id) {
-  return json('POST', `/v1/moments/${encodeURIComponent(id)}/stop`, 'control');
+  return json('GET', momentPath(id), 'watch');
 }
 
 /** Gets the transformation ready before it is needed. @param {string} channel @param {string} pipeline @returns {Promise<{ pipeline: Pipeline }>} */

@@ -9,6 +9,7 @@ import { MomentPanel } from './momentpanel.js';
 import { OutputPanel } from './outputpanel.js';
 import { every, onLeave, onReturn, openPage } from './page.js';
 import { Sampler } from './sampler.js';
+import { SettingsPanel } from './settingspanel.js';
 import { SourcePanel } from './sourcepanel.js';
 import { outbound } from './stats.js';
 import { expose } from './surface.js';
@@ -53,10 +54,16 @@ const link = new Link({
 
 const feed = new Feed(channel, {
   changed: () => renderFeed(),
+  heard: ({ type, data }) => {
+    if (type === 'snapshot' || type === 'settings.changed') void moments.refresh();
+    if (type === 'snapshot' || type === 'stream.live') void settings.load();
+    if (type === 'pipeline.params') settings.told(data);
+  },
   denied: (error) => void denied(error, 'watch', () => feed.start()),
 });
-const moments = new MomentPanel(channel, (error) => denied(error, 'control', () => byId('prompt', HTMLElement).focus()));
+const moments = new MomentPanel(channel, feed, (error) => denied(error, 'control', () => byId('prompt', HTMLElement).focus()));
 const output = new OutputPanel(channel, { pipeline: () => moments.pipeline, denied });
+const settings = new SettingsPanel(channel, (error) => denied(error, 'control', () => byId('style', HTMLElement).focus()));
 const sampler = new Sampler(() => link.pc, outbound);
 
 /** Sends another stream, over the same connection if it has the same kinds of tracks. @param {MediaStream} stream */
@@ -121,6 +128,7 @@ addEventListener('beforeunload', (event) => {
 onLeave(() => {
   void link.stop({ keepalive: true });
   output.leave();
+  moments.leave();
   feed.stop();
 });
 onReturn(() => {

@@ -4,7 +4,7 @@
 
 import { ServerClock } from './clock.js';
 import { EventStream, channelEvents } from './events.js';
-import { apply, correct, find, initial, view } from './moments.js';
+import { apply, applyQueue, correct, find, heardUntil, initial, view } from './moments.js';
 
 /** @typedef {import('./moments.js').ChannelEvent} ChannelEvent */
 /** @typedef {import('./moments.js').View} View */
@@ -15,6 +15,7 @@ const LOG = 200;
 /**
  * @typedef {object} FeedListener
  * @property {() => void} changed the view, or the connection to it, changed
+ * @property {(event: ChannelEvent) => void} [heard] an event, after the view has changed by it
  * @property {(error: import('./api.js').ApiError) => void} denied
  */
 
@@ -75,6 +76,16 @@ export class Feed {
     this.#set(correct(this.#state, moment));
   }
 
+  /** Number of the newest event heard; name it to `takeQueue` with the answer to a request that is sent now. */
+  get heardUntil() {
+    return heardUntil(this.#state);
+  }
+
+  /** Takes the queue read by request. @param {number} n @param {import('./moments.js').QueueView} told */
+  takeQueue(n, told) {
+    this.#set(applyQueue(this.#state, n, told));
+  }
+
   /** @param {ChannelEvent} event @param {boolean} first */
   #take(event, first) {
     this.#log.push(event);
@@ -86,6 +97,7 @@ export class Feed {
     }
     this.clock.observe(event.at);
     this.#set(apply(this.#state, event));
+    this.#listener.heard?.(event);
   }
 
   /** @param {import('./moments.js').State} state */

@@ -2,38 +2,55 @@
  * The bridge's moments: what runs, what waits, what was last, and the form that starts another.
  */
 
-import { stopMoment } from './api.js';
+import { readSettings, start, stop } from './desk.js';
 import { MomentForm } from './momentform.js';
 import { NowCard } from './nowcard.js';
-import { byId, make, messageOf, say, show } from './ui.js';
+import { Steering } from './steering.js';
+import { byId, say, show } from './ui.js';
 import { momentWords } from './words.js';
 
 /** @typedef {import('./api.js').Moment} Moment */
+/** @typedef {import('./feed.js').Feed} Feed */
 /** @typedef {import('./moments.js').View} View */
 
 /** The section "Moment" of the bridge. */
 export class MomentPanel {
   #now = new NowCard();
+  #go = byId('moment-go', HTMLButtonElement);
   #stop = byId('moment-stop', HTMLButtonElement);
-  #queue = byId('queue', HTMLOListElement);
-  #queueWords = byId('queue-words', HTMLElement);
   #last = byId('last', HTMLElement);
-  #error = byId('moment-error', HTMLElement);
   #choice = byId('pipeline-choice', HTMLSelectElement);
   #duration = byId('duration', HTMLInputElement);
-  #denied;
+  #channel;
+  #steering;
   /** @type {Moment | null} */
   #running = null;
-  /** What the queue list shows, as text, so that it is rebuilt only when that changes. */
-  #shown = '';
+  /** True when a moment that is ready waits for this page to start it. */
+  #drives = false;
 
-  /** @param {string} channel @param {(error: unknown) => boolean} denied true when the error was about a token and has been dealt with */
-  constructor(channel, denied) {
-    this.#denied = denied;
+  /** @param {string} channel @param {Feed} feed @param {(error: unknown) => boolean} denied true when the error was about a token and has been dealt with */
+  constructor(channel, feed, denied) {
+    this.#channel = channel;
+    this.#steering = new Steering(channel, feed, denied);
     new MomentForm(channel, { extras: () => this.#extras(), started: () => {}, refused: denied });
-    this.#stop.addEventListener('click', () => {
-      if (this.#running) void this.#end(this.#running.id);
-    });
+    for (const [button, act] of /** @type {const} */ ([[this.#go, start], [this.#stop, stop]])) {
+      button.addEventListener('click', () => {
+        const moment = this.#running;
+        if (moment) void this.#steering.run(() => act(moment));
+      });
+    }
+  }
+
+  /** Asks for what no event tells: what is in review already, and who starts the moments. */
+  async refresh() {
+    void this.#steering.refresh();
+    const settings = await readSettings(this.#channel).catch(() => null);
+    this.#drives = settings?.driver === 'bridge';
+  }
+
+  /** Sends what has been decided, since the page goes away. */
+  leave() {
+    this.#steering.leave();
   }
 
   /** The pipeline chosen for the next moment, '' before the server has named any. */
@@ -46,8 +63,9 @@ export class MomentPanel {
     this.#running = view.moment;
     this.#now.render(view.moment, { place: null, now });
     show(this.#stop, view.moment !== null);
+    show(this.#go, this.#drives && view.moment?.state === 'warming');
     this.#renderChoice(view);
-    this.#renderQueue(view.queue);
+    this.#steering.render(view);
     say(this.#last, view.last ? `${momentWords(view.last, { place: null, left: null })} · “${view.last.prompt}”` : 'Nothing yet.');
   }
 
@@ -66,35 +84,5 @@ export class MomentPanel {
     const chosen = pipelines.includes(this.#choice.value) ? this.#choice.value : (defaultPipeline ?? '');
     this.#choice.replaceChildren(...pipelines.map((name) => new Option(name, name)));
     this.#choice.value = chosen;
-  }
-
-  /** @param {Moment[]} queue */
-  #renderQueue(queue) {
-    show(this.#queueWords, queue.length === 0);
-    const text = JSON.stringify(queue.map(({ id, prompt, duration_s }) => [id, prompt, duration_s]));
-    if (text === this.#shown) return;
-    this.#shown = text;
-    this.#queue.replaceChildren(...queue.map((moment) => this.#item(moment)));
-  }
-
-  /** @param {Moment} moment */
-  #item(moment) {
-    const cancel = make('button', { className: 'button small', text: 'Cancel' });
-    cancel.type = 'button';
-    cancel.setAttribute('aria-label', `Cancel “${moment.prompt}”`);
-    cancel.addEventListener('click', () => void this.#end(moment.id));
-    const words = make('span', { className: 'grow', text: moment.prompt });
-    const length = make('span', { className: 'quiet', text: `${moment.duration_s} s` });
-    return make('li', {}, [words, length, cancel]);
-  }
-
-  /** @param {string} id */
-  async #end(id) {
-    say(this.#error, '');
-    try {
-      await stopMoment(id);
-    } catch (error) {
-      if (!this.#denied(error)) say(this.#error, messageOf(error));
-    }
   }
 }

@@ -2,9 +2,12 @@
  * What the channel pages share: their channel, their name tags, and how they leave and come back.
  */
 
-import { bridgePath, channelFromPath, watchPath } from './route.js';
+import { bridgePath, channelFromPath, modPath, watchPath } from './route.js';
 import { adoptTokenFromAddress } from './token.js';
 import { byId, say } from './ui.js';
+
+/** @type {Record<string, (channel: string) => string>} */
+const PATHS = { bridge: bridgePath, watch: watchPath, mod: modPath };
 
 /** The channel of this page, with every link and name on it filled in. Throws when the address names none. @returns {string} */
 export function openPage() {
@@ -15,7 +18,7 @@ export function openPage() {
   document.title = `${channel} · ${document.title}`;
   for (const link of document.querySelectorAll('a[data-page]')) {
     if (!(link instanceof HTMLAnchorElement)) continue;
-    link.href = link.dataset.page === 'bridge' ? bridgePath(channel) : watchPath(channel);
+    link.href = PATHS[link.dataset.page ?? '']?.(channel) ?? '/';
   }
   return channel;
 }

@@ -23,6 +23,8 @@ export function channelFromPath(pathname) {
 export const bridgePath = (channel) => `/bridge/${channel}`;
 /** @param {string} channel */
 export const watchPath = (channel) => `/watch/${channel}`;
+/** @param {string} channel */
+export const modPath = (channel) => `/mod/${channel}`;
 /** The WHIP endpoint (RFC 9725). @param {string} channel */
 export const whipPath = (channel) => `/whip/${channel}`;
 /** The WHEP endpoint; the session waits for a publisher when there is none. @param {string} channel */
@@ -31,3 +33,5 @@ export const whepPath = (channel) => `/whep/${channel}?wait=1`;
 export const apiPath = (channel) => `/v1/channels/${channel}`;
 /** @param {string} channel */
 export const eventsPath = (channel) => `${apiPath(channel)}/events`;
+/** @param {string} id */
+export const momentPath = (id) => `/v1/moments/${encodeURIComponent(id)}`;

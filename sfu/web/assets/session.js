@@ -3,6 +3,7 @@
  */
 
 import { ApiError, request } from './api.js';
+import { atHome, homeOrigin } from './home.js';
 
 /** @typedef {import('./token.js').Scope} Scope */
 
@@ -77,9 +78,9 @@ function advised(error) {
 /** @param {string | null} header @param {string} endpoint */
 function sessionPath(header, endpoint) {
   if (!header) throw new ApiError(502, 'the server did not name the session');
-  const url = new URL(header, new URL(endpoint, location.href));
+  const url = new URL(header, new URL(atHome(endpoint), location.href));
   // The token goes with every request to the session, so it must not lead to another server.
-  if (url.origin !== location.origin) throw new ApiError(502, 'the server named a session on another host');
+  if (url.origin !== homeOrigin()) throw new ApiError(502, 'the server named a session on another host');
   return url.pathname + url.search;
 }
 

@@ -12,26 +12,26 @@
  */
 
 /**
- * @param {import('./link.js').Link} link
+ * @param {import('./link.js').Link | null} link null for a page without a picture
  * @param {import('./feed.js').Feed} feed
  * @param {() => object | null} stats
  */
 export function expose(link, feed, stats) {
   const handle = Object.freeze({
     get pc() {
-      return link.pc;
+      return link?.pc ?? null;
     },
     get session() {
-      return link.url;
+      return link?.url ?? null;
     },
     get state() {
-      return link.state.phase;
+      return link?.state.phase ?? 'idle';
     },
     get reason() {
-      return link.state.reason;
+      return link?.state.reason ?? null;
     },
     get reconnects() {
-      return link.reconnects;
+      return link?.reconnects ?? 0;
     },
     get channel() {
       return feed.view;

@@ -102,11 +102,24 @@ function sessionStore() {
 /** The tokens of this tab. */
 export const tokens = new Tokens(sessionStore());
 
+/**
+ * The token of a query such as `?dock=1&token=abc`, for programs that keep no fragment, and the query without it.
+ * @param {string} search
+ * @returns {{ token: string | null, rest: string }}
+ */
+export function tokenInQuery(search) {
+  const token = tokenInFragment(search.replace(/^\?/, ''));
+  const rest = search.replace(/^\?/, '').split('&').filter((part) => part !== '' && !part.startsWith('token='));
+  return { token, rest: rest.length > 0 ? `?${rest.join('&')}` : '' };
+}
+
 /** Moves the tokens of the address bar into the store. Call it before the first request. */
 export function adoptTokenFromAddress() {
   const [token, scoped] = [tokenInFragment(location.hash), scopedInFragment(location.hash)];
-  if (token === null && scoped.length === 0) return;
+  const query = tokenInQuery(location.search);
+  if (token === null && scoped.length === 0 && query.token === null) return;
+  if (query.token !== null) tokens.replaceAll(query.token);
   if (token !== null) tokens.replaceAll(token);
   for (const [scope, own] of scoped) tokens.set(scope, own);
-  history.replaceState(null, '', location.pathname + location.search);
+  history.replaceState(null, '', location.pathname + query.rest);
 }

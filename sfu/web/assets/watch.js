@@ -7,13 +7,14 @@ import { Link } from './link.js';
 import { every, onLeave, onReturn, openPage } from './page.js';
 import { Player } from './player.js';
 import { Sampler } from './sampler.js';
+import { situation } from './situation.js';
 import { inbound } from './stats.js';
 import { expose } from './surface.js';
 import { TokenForm } from './tokenform.js';
 import { announce, byId, mark, say, show } from './ui.js';
 import { WatchMoments } from './watchmoments.js';
 import { subscribe } from './whep.js';
-import { amount, linkWords, viewerWords } from './words.js';
+import { amount, viewerWords } from './words.js';
 
 const channel = openPage();
 const tokenForm = new TokenForm();
@@ -30,30 +31,18 @@ const link = new Link({
 
 const feed = new Feed(channel, {
   changed: () => render(),
+  heard: ({ type }) => {
+    if (type === 'settings.changed') void moments.restock();
+  },
   denied: (error) => tokenForm.ask('watch', () => feed.start(), error),
 });
 const moments = new WatchMoments(channel, feed, (retry) => tokenForm.ask('control', retry));
 const sampler = new Sampler(() => link.pc, inbound);
 
-/** What the badge says and, when there is no picture, what stands in its place. @returns {{ badge: string, state: string, cover: string }} */
-function situation() {
-  const { phase, reason } = link.state;
-  const { live, audio, video } = feed.view;
-  if (phase === 'failed') return { badge: 'failed', state: phase, cover: 'The picture cannot be shown.' };
-  if (phase !== 'live') {
-    const words = linkWords(link.state, Date.now());
-    return { badge: words, state: phase, cover: reason === null ? 'Connecting…' : `${words[0].toUpperCase()}${words.slice(1)}` };
-  }
-  if (player.isMoving) return { badge: 'live', state: 'live', cover: '' };
-  if (live && audio && !video) return { badge: 'live', state: 'live', cover: 'Sound only' };
-  if (live) return { badge: 'starting', state: 'connecting', cover: 'The picture is on its way…' };
-  return { badge: 'offline', state: 'offline', cover: 'Waiting for the streamer. The picture starts by itself.' };
-}
-
 let spoken = '';
 
 function render() {
-  const { badge, state, cover } = situation();
+  const { badge, state, cover } = situation(link.state, feed.view, player.isMoving, Date.now());
   mark(byId('live', HTMLElement), state);
   say(byId('live', HTMLElement), badge);
   player.cover(cover);

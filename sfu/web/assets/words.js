@@ -2,6 +2,8 @@
  * Everything the pages say about states and numbers; pure.
  */
 
+import { waitWords } from './wait.js';
+
 /** @typedef {import('./api.js').Moment} Moment */
 /** @typedef {import('./api.js').Pipeline} Pipeline */
 /** @typedef {import('./link.js').LinkState} LinkState */
@@ -50,6 +52,10 @@ export function secondsUntil(at, now) {
  */
 export function momentWords(moment, { place, left }) {
   switch (moment.state) {
+    case 'submitted':
+      return 'Not paid yet';
+    case 'pending_approval':
+      return 'In review';
     case 'queued':
       return place === null ? 'Waiting' : place === 1 ? 'Waiting, next' : `Waiting, position ${place}`;
     case 'warming':
@@ -58,13 +64,61 @@ export function momentWords(moment, { place, left }) {
       return left === null ? 'Live' : `Live: ${left} s left`;
     case 'completed':
       return 'Done';
+    case 'rejected':
+      return withReason('Not approved', moment.reason);
     case 'failed':
       return withReason('Failed', moment.reason);
     case 'cancelled':
       return withReason('Cancelled', moment.reason);
+    case 'rejected':
+      return withReason('Not approved', moment.reason);
     case 'expired':
       return withReason('Expired', moment.reason);
   }
+}
+
+/**
+ * Where a purchase stands, in one line: waiting, in review, position 3 (about 2 min), warming up, live, done, or what went wrong
+ * and what the viewer got back.
+ * @param {{ step: import('./purchase.js').Step, reason: string | null }} standing
+ * @param {Moment | null} moment
+ * @param {{ place: number | null, left: number | null, wait: number | null }} facts place from 1; seconds left and to wait
+ */
+export function purchaseWords({ step, reason }, moment, { place, left, wait }) {
+  switch (step) {
+    case 'asking':
+      return 'Asking…';
+    case 'paying':
+      return 'Waiting for your Bits';
+    case 'confirming':
+      return 'Bits used; telling the server…';
+    case 'waiting':
+      return 'Waiting';
+    case 'refused':
+      return withReason('Not taken', reason);
+    case 'abandoned':
+      return 'No Bits were used.';
+    case 'spoiled':
+      return withReason('Your Bits could not be counted', reason);
+    default: {
+      if (moment === null) return 'Waiting';
+      const words = momentWords(moment, { place, left });
+      const likely = step === 'queued' && wait !== null ? ` (${waitWords(wait)})` : '';
+      const back = moment.compensation === 'credited' ? `. ${creditWords(moment)}` : '';
+      return words + likely + back;
+    }
+  }
+}
+
+/** @param {Moment} moment */
+function creditWords({ price }) {
+  return price ? `You have ${price} credits for another one.` : 'You have a credit for another one.';
+}
+
+/** What stands on the button of a product. @param {import('./api.js').Product} product @param {'bits' | 'credits'} unit */
+export function productWords({ price }, unit) {
+  if (price === 0) return 'Send for free';
+  return `Use ${price} ${unit === 'bits' ? 'Bits' : 'credits'}`;
 }
 
 /** @param {string} word @param {string | null} reason */

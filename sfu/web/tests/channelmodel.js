@@ -16,6 +16,9 @@ export class ChannelModel {
   events = [];
   /** @type {Moment[]} */
   #queue = [];
+  /** @type {Moment[]} */
+  #pending = [];
+  #paused = false;
   /** @type {Moment | null} */
   #running = null;
   /** @type {Moment | null} */
@@ -47,6 +50,8 @@ export class ChannelModel {
       default_pipeline: 'debug-invert',
       moment: this.#running,
       queue: this.#queue,
+      paused: this.#paused,
+      pending: this.#pending,
       last: this.#last,
     });
   }
@@ -57,10 +62,19 @@ export class ChannelModel {
     return { n: data.event, at: 0, type: 'snapshot', version: data.event, data };
   }
 
+  /** What a moderator is answered who asks for the queue; it names no event. @returns {import('../assets/moments.js').QueueView} */
+  queue() {
+    return structuredClone({ queue: this.#queue, paused: this.#paused, pending: this.#pending });
+  }
+
   /** Something happens. */
   step() {
     const actions = [
       () => this.#enqueue(),
+      () => this.#submit(),
+      () => this.#decide(),
+      () => this.#move(),
+      () => this.#pause(),
       () => this.#advance(),
       () => this.#advance(),
       () => this.#cancelQueued(),
@@ -72,16 +86,54 @@ export class ChannelModel {
     actions[below(this.#random, actions.length)]();
   }
 
-  #enqueue() {
+  /** @param {MomentState} state @returns {Moment} */
+  #make(state) {
     this.#made += 1;
-    /** @type {Moment} */
-    const moment = {
-      id: `m${this.#made}`, channel: 'lobby', prompt: `prompt ${this.#made}`, pipeline: 'debug-invert', state: 'queued',
+    return {
+      id: `m${this.#made}`, channel: 'lobby', prompt: `prompt ${this.#made}`, pipeline: 'debug-invert', state,
       duration_s: 15, version: 1, position: null, created_at: this.#made, active_at: null, ends_at: null, ended_at: null,
       reason: null,
     };
+  }
+
+  #enqueue() {
+    const moment = this.#make('queued');
     this.#queue = [...this.#queue, moment];
     this.#tell('moment.queued', moment);
+    this.#queueChanged();
+  }
+
+  /** A viewer asks and pays; a moderator has to look at it. */
+  #submit() {
+    const moment = this.#make('submitted');
+    this.#tell('moment.submitted', moment);
+    this.#pending = [...this.#pending, this.#changed(moment, 'pending_approval')];
+  }
+
+  #decide() {
+    if (this.#pending.length === 0) return;
+    const moment = this.#pending[below(this.#random, this.#pending.length)];
+    this.#pending = this.#pending.filter((other) => other !== moment);
+    if (this.#random() < 0.5) {
+      this.#last = this.#changed(moment, this.#random() < 0.5 ? 'rejected' : 'expired');
+      return;
+    }
+    this.#queue = [...this.#queue, this.#changed(moment, 'queued')];
+    this.#queueChanged();
+  }
+
+  #move() {
+    if (this.#queue.length < 2) return;
+    const moved = this.#queue[below(this.#random, this.#queue.length)];
+    const others = this.#queue.filter((moment) => moment !== moved);
+    others.splice(below(this.#random, others.length + 1), 0, { ...moved, version: moved.version + 1 });
+    this.#queue = others;
+    this.#tell('moment.moved', { ...moved, version: moved.version + 1 });
+    this.#queueChanged();
+  }
+
+  #pause() {
+    this.#paused = !this.#paused;
     this.#queueChanged();
   }
 
@@ -143,13 +195,13 @@ export class ChannelModel {
   /** @param {Moment} moment @param {MomentState} state @returns {Moment} */
   #changed(moment, state) {
     const next = { ...moment, state, version: moment.version + 1, position: null };
-    this.#tell(`moment.${state}`, next);
+    this.#tell(state === 'pending_approval' ? 'moment.pending' : `moment.${state}`, next);
     return next;
   }
 
   #queueChanged() {
     this.#queue = this.#queue.map((moment, index) => ({ ...moment, position: index + 1 }));
-    this.#tell('queue.changed', { queue: this.#queue });
+    this.#tell('queue.changed', { queue: this.#queue, paused: this.#paused });
   }
 
   /** @param {string} type @param {object} data */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { apply, correct, find, initial, view } from '../assets/moments.js';
+import { apply, applyQueue, correct, find, heardUntil, initial, view } from '../assets/moments.js';
 import { ChannelModel } from './channelmodel.js';
 import { below, generator, shuffled } from './random.js';
 
@@ -65,6 +65,37 @@ test('every prefix of the stream shows the model of that time', () => {
   }
 });
 
+test('a moderator who asks for the queue now and then knows what is in review, whatever is late, repeated or lost', () => {
+  for (let seed = 1; seed <= 300; seed += 1) {
+    const random = generator(seed);
+    const model = new ChannelModel(random);
+    let state = apply(initial(), untold(model.snapshotEvent()));
+    /** @type {Array<{ n: number, told: import('../assets/moments.js').QueueView }>} */
+    const answers = [];
+    /** @type {ChannelEvent[]} */
+    let late = [];
+    for (let step = 0; step < 60; step += 1) {
+      const n = heardUntil(state);
+      const before = model.events.length;
+      model.step();
+      if (random() < 0.3) answers.push({ n, told: model.queue() });
+      late.push(...model.events.slice(before));
+      if (random() < 0.6) {
+        state = fold(shuffled(random, [...late, ...late.slice(0, 1)]), state);
+        late = [];
+      }
+      const answered = answers.splice(0, below(random, answers.length + 1));
+      for (const { n: at, told } of shuffled(random, answered)) state = applyQueue(state, at, told);
+    }
+    // Events that nobody sends again: the server did not resume, and the page asked anew.
+    const lost = random() < 0.5;
+    state = lost ? apply(state, untold(model.snapshotEvent())) : fold(late, state);
+    state = applyQueue(state, heardUntil(state), model.queue());
+    const { pending, queue, paused } = view(state);
+    assert.deepEqual({ pending, queue, paused }, model.queue(), `seed ${seed}`);
+  }
+});
+
 test('a moment leaves the queue as soon as it warms, before the queue itself is told', () => {
   const { moment, events } = oneQueued();
   const state = fold([...events, { n: 3, at: 0, type: 'moment.warming', version: 3, data: { ...moment, state: 'warming', version: 2 } }]);
@@ -101,6 +132,12 @@ test('nothing is known before the first snapshot', () => {
   assert.equal(view(initial()).known, false);
   assert.equal(find(initial(), 'm1'), null);
 });
+
+/** A snapshot as viewers get it. @param {ChannelEvent} event @returns {ChannelEvent} */
+function untold(event) {
+  const { pending: _, ...data } = event.data;
+  return { ...event, data };
+}
 
 function oneQueued() {
   const random = generator(3);

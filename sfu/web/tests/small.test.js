@@ -5,7 +5,7 @@ import { errorFrom } from '../assets/api.js';
 import { ServerClock } from '../assets/clock.js';
 import { h264First, startingAt } from '../assets/codecs.js';
 import { channelFromPath, isChannel } from '../assets/route.js';
-import { Tokens, scopedInFragment, tokenInFragment } from '../assets/token.js';
+import { Tokens, scopedInFragment, tokenInFragment, tokenInQuery } from '../assets/token.js';
 import { linkWords, momentWords, promptLength, secondsUntil, tokenWords, warningWords } from '../assets/words.js';
 
 test('a channel name is 1 to 64 letters, digits, dashes and underscores', () => {
@@ -66,6 +66,13 @@ test('a token is read from the fragment, plus signs included', () => {
 test('a fragment may name a token for each scope', () => {
   assert.deepEqual(scopedInFragment('#publish=a.b-c&watch=d+e&other=f'), [['publish', 'a.b-c'], ['watch', 'd+e']]);
   assert.deepEqual(scopedInFragment('#token=x&publish='), []);
+});
+
+test('a token in the query is read and taken out, and the rest stays', () => {
+  assert.deepEqual(tokenInQuery('?dock=1&token=a+b%3D'), { token: 'a+b=', rest: '?dock=1' });
+  assert.deepEqual(tokenInQuery('?token=t'), { token: 't', rest: '' });
+  assert.deepEqual(tokenInQuery('?dock=1'), { token: null, rest: '?dock=1' });
+  assert.deepEqual(tokenInQuery(''), { token: null, rest: '' });
 });
 
 test('a refused token is explained: unknown or expired, or good for something else', async () => {
@@ -136,6 +143,8 @@ test('words for moments name the place, the time left and the reason', () => {
   assert.equal(momentWords(moment, { place: 1, left: null }), 'Waiting, next');
   assert.equal(say({}), 'Waiting');
   assert.equal(say({ state: 'warming' }), 'Warming up');
+  assert.equal(say({ state: 'pending_approval' }), 'In review');
+  assert.equal(say({ state: 'rejected', reason: 'not today' }), 'Not approved: not today');
   assert.equal(momentWords({ ...moment, state: 'active' }, { place: null, left: 12 }), 'Live: 12 s left');
   assert.equal(say({ state: 'completed' }), 'Done');
   assert.equal(say({ state: 'failed', reason: 'the streamer left' }), 'Failed: the streamer left');

@@ -1,5 +1,3 @@
-use reverie_moments::MomentId;
-
 use super::*;
 
 fn run() -> Run {

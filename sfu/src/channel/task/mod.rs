@@ -1,6 +1,6 @@
 //! The task of one channel: hears of everything that concerns it and tells everybody what to do.
 //!
-//! Owns the moments, the director, the pipeline and the event log; never computes on pixels.
+//! Owns the director, the pipeline and the event log; never computes on pixels and never waits for the store.
 
 mod params;
 mod requests;
@@ -8,21 +8,22 @@ mod sessions;
 mod staging;
 
 use std::collections::HashMap;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use reverie_diffusion::status::{Status, View};
-use reverie_moments as moments;
 use reverie_transcoder::pipeline;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, mpsc};
 
+use super::board::Board;
 use super::director::{Director, Input};
 use super::events::Log;
+use super::keeper::{Heard, Keeper};
 use super::pipe::Pipe;
 use super::registry::Channels;
 use super::style::Style;
-use super::{ChannelView, Claim, Joined, LayersView, Message, MomentView, PipelineView};
+use super::{ChannelView, Claim, Joined, LayersView, Message, PipelineView};
 use crate::auth::Holder;
 use crate::engine::ids::{PeerId, StreamId};
 use crate::engine::{LayerState, Stats};
@@ -40,10 +41,12 @@ pub(super) fn spawn(
     home: usize,
     channels: Channels,
     inbox: mpsc::Receiver<Message>,
+    news: Arc<Notify>,
 ) {
     let config = &channels.shared.config;
     let task = Task {
-        moments: moments::Channel::new(moments::Rules::from(&config.moments)),
+        keeper: Keeper::spawn(name.clone(), channels.shared.clone(), news),
+        board: Board::default(),
         director: Director::new(config.pipeline.idle_ttl),
         log: Log::new(wall_ms()),
         pipe: None,
@@ -99,7 +102,9 @@ struct Task {
     stream: StreamId,
     home: usize,
     channels: Channels,
-    moments: moments::Channel,
+    keeper: Keeper,
+    /// The moments, as they were last told.
+    board: Board,
     director: Director,
     log: Log,
     pipe: Option<Pipe>,
@@ -146,6 +151,7 @@ struct Progress {
 enum Woken {
     Message(Option<Message>),
     Pipeline(Option<pipeline::Event>),
+    Keeper(Heard),
     Time,
 }
 
@@ -158,6 +164,7 @@ impl Task {
             let woken = tokio::select! {
                 message = inbox.recv() => Woken::Message(message),
                 event = next_event(&mut self.pipe) => Woken::Pipeline(event),
+                heard = self.keeper.next() => Woken::Keeper(heard),
                 () = sleep_until(deadline) => Woken::Time,
                 _ = tick.tick() => Woken::Time,
             };
@@ -165,6 +172,7 @@ impl Task {
                 Woken::Message(Some(message)) => self.message(message),
                 Woken::Message(None) => break,
                 Woken::Pipeline(event) => self.pipeline(event),
+                Woken::Keeper(heard) => self.heard(heard),
                 Woken::Time => self.time(),
             }
             if self.is_forgotten(&inbox) {
@@ -181,6 +189,7 @@ impl Task {
                 .dec();
         }
         self.forget_status();
+        self.show_board(Board::default());
     }
 
     fn message(&mut self, message: Message) {
@@ -202,9 +211,7 @@ impl Task {
                     },
                 );
             }
-            Message::Submit(request, reply) => drop(reply.send(self.submit(request))),
-            Message::Stop(id, reply) => drop(reply.send(self.stop(id))),
-            Message::Find(id, reply) => drop(reply.send(self.find(&moments::MomentId::new(id)))),
+            Message::Settle(reply) => self.settle(reply),
             Message::Warm(name, reply) => drop(reply.send(self.warm(name))),
             Message::Cool(reply) => {
                 self.direct(Input::Cool);
@@ -222,16 +229,11 @@ impl Task {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let moments = self.moments.deadline().map(|(at, _)| at);
-        let director = self.director.deadline().map(|(at, _)| at);
-        [moments, director].into_iter().flatten().min()
+        self.director.deadline().map(|(at, _)| at)
     }
 
     fn time(&mut self) {
         let at = Instant::now();
-        if self.moments.deadline().is_some_and(|(due, _)| due <= at) {
-            self.moments_input(moments::Input::Timeout);
-        }
         if self.director.deadline().is_some_and(|(due, _)| due <= at) {
             self.direct(Input::Timeout);
         }
@@ -250,8 +252,8 @@ impl Task {
         let needed = !self.peers.is_empty()
             || self.pipe.is_some()
             || self.log.listeners() > 0
-            || self.moments.live().is_some()
-            || self.moments.queue().len() > 0;
+            || self.board.moment.is_some()
+            || !self.board.queue.is_empty();
         if needed {
             self.idle_since = Instant::now();
         }
@@ -278,13 +280,6 @@ impl Task {
         self.b_frames.then_some("b_frames").into_iter().collect()
     }
 
-    fn queue(&self) -> Vec<MomentView> {
-        (1..)
-            .zip(self.moments.queue())
-            .map(|(i, m)| MomentView::new(&self.name, m, Some(i)))
-            .collect()
-    }
-
     fn view(&self) -> ChannelView {
         let shared = &self.channels.shared;
         let (audio, video) = self.media();
@@ -300,15 +295,10 @@ impl Task {
             pipeline: self.shown.clone(),
             pipelines: shared.stages.names().map(str::to_owned).collect(),
             default_pipeline: shared.config.pipeline.default.clone(),
-            moment: self
-                .moments
-                .live()
-                .map(|m| MomentView::new(&self.name, m, None)),
-            queue: self.queue(),
-            last: self
-                .moments
-                .last()
-                .map(|m| MomentView::new(&self.name, m, None)),
+            moment: self.board.moment.clone(),
+            queue: self.board.queue.clone(),
+            paused: self.board.paused,
+            last: self.board.last.clone(),
         }
     }
 
@@ -329,17 +319,10 @@ async fn next_event(pipe: &mut Option<Pipe>) -> Option<pipeline::Event> {
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
+pub(super) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-fn now() -> moments::Now {
-    moments::Now {
-        mono: Instant::now(),
-        wall_ms: wall_ms(),
     }
 }
 

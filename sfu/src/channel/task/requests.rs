@@ -1,117 +1,79 @@
-//! The channel's moments: asked for, started, ended, and told to everybody.
+//! The channel's moments: begun and ended as the store says, and told to everybody.
 
-use reverie_moments as moments;
 use serde_json::json;
+use tokio::sync::oneshot;
 
-use super::super::director::{Engagement, Input};
-use super::super::{MomentRequest, MomentView, Refused};
-use super::{Task, now, wall_ms};
-use crate::session::random_name;
+use super::super::board::{Board, News, Story};
+use super::super::director::Input;
+use super::super::keeper::{Heard, Told};
+use super::super::{Refused, Reply};
+use super::Task;
 
 impl Task {
-    pub(super) fn submit(&mut self, request: MomentRequest) -> Result<MomentView, Refused> {
-        let pipeline = self.pipeline_name(request.pipeline)?;
+    /// Answers once a request for a moment can be decided by the store.
+    pub(super) fn settle(&mut self, reply: Reply<Result<(), Refused>>) {
         if self.live && !self.media().1 {
-            return Err(Refused::SoundOnly);
+            let _ = reply.send(Err(Refused::SoundOnly));
+            return;
         }
-        // Without randomness no session could have been made either.
-        let id = random_name(8).unwrap_or_else(|_| format!("{:x}", wall_ms()));
-        let submission = moments::Submission {
-            id: moments::MomentId::new(id),
-            prompt: request.prompt,
-            pipeline,
-            duration: request.duration,
-        };
-        let result = self.moments.submit(now(), submission);
-        self.after_moments();
-        let moment = result?;
-        Ok(self
-            .find(&moment.id)
-            .unwrap_or_else(|| MomentView::new(&self.name, &moment, None)))
+        let (settled, answer) = oneshot::channel();
+        self.keeper.tell(Told::Settle(settled));
+        tokio::spawn(async move {
+            // When the keeper is gone the store decides by what it knows.
+            let _ = answer.await;
+            let _ = reply.send(Ok(()));
+        });
     }
 
-    pub(super) fn stop(&mut self, id: String) -> Result<MomentView, Refused> {
-        let result = self.moments.stop(now(), &moments::MomentId::new(id));
-        self.after_moments();
-        Ok(MomentView::new(&self.name, &result?, None))
-    }
-
-    pub(super) fn find(&self, id: &moments::MomentId) -> Option<MomentView> {
-        let moment = self.moments.find(id)?;
-        Some(MomentView::new(
-            &self.name,
-            moment,
-            self.moments.position(id),
-        ))
-    }
-
-    pub(super) fn moments_input(&mut self, input: moments::Input) {
-        self.moments.handle(now(), input);
-        self.after_moments();
-    }
-
-    /// Tells what changed, and starts and ends what is to be shown.
-    pub(super) fn after_moments(&mut self) {
-        while let Some(event) = self.moments.poll() {
-            match event {
-                moments::Event::Changed {
-                    moment,
-                    from,
-                    position,
-                } => self.moment_changed(&moment, from, position),
-                moments::Event::Start {
-                    run,
-                    pipeline,
-                    prompt,
-                } => self.direct(Input::Begin(Engagement {
-                    run,
-                    pipeline,
-                    prompt,
-                })),
-                moments::Event::Release(_) => self.direct(Input::End),
-                moments::Event::QueueChanged => {
-                    let queue = self.queue();
-                    self.tell("queue.changed", 0, json!({ "queue": queue }));
+    pub(super) fn heard(&mut self, heard: Heard) {
+        match heard {
+            Heard::Prepare(pipeline) => self.direct(Input::Warm(pipeline)),
+            Heard::Begin(engagement) => self.direct(Input::Begin(engagement)),
+            Heard::End => self.direct(Input::End),
+            Heard::News(news) => {
+                let News { board, stories } = *news;
+                // What is told is part of a snapshot by then, and of none before.
+                let changed = self.show_board(board);
+                for story in stories {
+                    self.tell_story(story);
+                }
+                if changed {
+                    let (queue, paused) = (&self.board.queue, self.board.paused);
+                    let data = json!({ "queue": queue, "paused": paused });
+                    self.tell("queue.changed", 0, data);
                 }
             }
         }
     }
 
-    pub(super) fn moment_changed(
-        &mut self,
-        moment: &moments::Moment,
-        from: Option<moments::State>,
-        position: Option<usize>,
-    ) {
-        use moments::State;
-        let metrics = &self.channels.shared.metrics;
-        let was = from.map_or("none", State::as_str);
-        let ended = moment.state.is_ended();
-        let reason = if ended { moment.state.as_str() } else { "none" };
-        metrics
-            .moment_transitions
-            .with_label_values(&[was, moment.state.as_str(), reason])
-            .inc();
-        if let Some(from) = from {
-            metrics.moments.with_label_values(&[from.as_str()]).dec();
+    /// Takes over a board; tells whether the queue is another one.
+    pub(super) fn show_board(&mut self, mut board: Board) -> bool {
+        let gauge = &self.channels.shared.metrics.moments;
+        for (counts, sign) in [(&self.board.counts, -1), (&board.counts, 1)] {
+            for (state, count) in counts {
+                gauge.with_label_values(&[state]).add(sign * count);
+            }
         }
-        if !ended {
-            metrics
-                .moments
-                .with_label_values(&[moment.state.as_str()])
+        let ids = |board: &Board| -> Vec<_> { board.queue.iter().map(|m| m.id.clone()).collect() };
+        let changed = ids(&self.board) != ids(&board) || self.board.paused != board.paused;
+        board.last = board.last.or_else(|| self.board.last.take());
+        self.board = board;
+        changed
+    }
+
+    fn tell_story(&mut self, story: Story) {
+        if let Some((from, to)) = story.step {
+            let ended = story.data["ended_at"].is_i64();
+            let reason = if ended { to } else { "none" };
+            self.channels
+                .shared
+                .metrics
+                .moment_transitions
+                .with_label_values(&[from, to, reason])
                 .inc();
+            let (id, why) = (&story.data["id"], &story.data["reason"]);
+            tracing::info!(channel = %self.name, moment = id.as_str(), from, to, reason = why.as_str(), "moment");
         }
-        tracing::info!(channel = %self.name, moment = %moment.id, from = was, to = moment.state.as_str(), reason = ?moment.reason, "moment");
-        let kind = match moment.state {
-            State::Queued => "moment.queued",
-            State::Warming => "moment.warming",
-            State::Active => "moment.active",
-            State::Completed => "moment.completed",
-            State::Failed => "moment.failed",
-            State::Cancelled => "moment.cancelled",
-            _ => "moment.expired",
-        };
-        let view = MomentView::new(&self.name, moment, position);
-        self.tell(kind, moment.version, json!(view));
+        self.tell(story.kind, story.version, story.data);
     }
 }

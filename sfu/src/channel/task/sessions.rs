@@ -3,10 +3,10 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use reverie_moments as moments;
 use serde_json::json;
 
 use super::super::director::Input;
+use super::super::keeper::Told;
 use super::super::{Claim, LayersView, Ticket};
 use super::Task;
 use crate::auth::Holder;
@@ -125,7 +125,7 @@ impl Task {
             self.tell_warnings();
         }
         self.direct(Input::Live);
-        self.moments_input(moments::Input::PublisherLive);
+        self.keeper.tell(Told::Live);
     }
 
     pub(super) fn offline(&mut self) {
@@ -140,7 +140,7 @@ impl Task {
         tracing::info!(channel = %self.name, "offline");
         self.tell("stream.offline", 0, json!({}));
         self.direct(Input::Offline);
-        self.moments_input(moments::Input::PublisherGone);
+        self.keeper.tell(Told::Gone);
     }
 
     pub(super) fn closed(&mut self, id: PeerId, reason: CloseReason) {

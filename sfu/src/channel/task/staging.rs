@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use reverie_diffusion::board::Board;
 use reverie_diffusion::status;
-use reverie_moments as moments;
 use reverie_transcoder::pipeline;
 use serde_json::json;
 
 use super::super::director::{Action, Input, Phase};
+use super::super::keeper::Told;
 use super::super::pipe::Pipe;
 use super::super::{PipelineView, Refused};
 use super::{Progress, Task};
@@ -131,10 +131,10 @@ impl Task {
                 }
             }
             Action::Camera(urgency) => self.home(Command::Camera(self.stream, urgency)),
-            Action::Started(run) => self.moments_input(moments::Input::FirstFrame(run)),
+            Action::Started(run) => self.keeper.tell(Told::FirstPicture(run)),
             Action::Failed { run, reason, retry } => {
                 tracing::warn!(channel = %self.name, moment = %run.moment, reason, retry, "the pipeline failed");
-                self.moments_input(moments::Input::PipelineFailed { run, reason, retry });
+                self.keeper.tell(Told::Failed { run, reason, retry });
             }
         }
     }

@@ -1,0 +1,360 @@
+//! The JSON API of moments: asked for, looked at, and changed by who has seen them.
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use reverie_moments::MomentId;
+use reverie_moments::life::{
+    Moment, Ms, Refused, Source, State as MomentState, Submission, Viewer,
+};
+use reverie_moments::store::{Error, Product, Store};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::App;
+use super::caller;
+use super::extract::{ChannelName, PathOf, allow, if_match, is_trusted, json};
+use super::problem::Problem;
+use crate::auth::{Holder, Need, Pass};
+use crate::channel::{Board, Message, MomentView, Settings, params_of};
+use crate::node::now_ms;
+use crate::session::random_name;
+use crate::twitch::catalogue;
+
+/// The longest idempotency key.
+const MAX_KEY: usize = 200;
+
+/// Body of a request for a moment.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewMoment {
+    prompt: String,
+    sku: Option<String>,
+    #[serde(default)]
+    pay: Pay,
+    duration_s: Option<f64>,
+    pipeline: Option<String>,
+}
+
+/// What a product is paid with.
+#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Pay {
+    #[default]
+    Bits,
+    Credit,
+}
+
+/// Body of what is done to a moment; each act reads what it needs.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Act {
+    reason: String,
+    /// To which place, counted from 1.
+    position: Option<usize>,
+}
+
+/// `POST /v1/channels/{channel}/moments`.
+pub(super) async fn submit(
+    State(app): State<App>,
+    name: ChannelName,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let pass = allow(&app, &headers, Need::Submit(&name.0))?;
+    let wanted: NewMoment = json(&app, &headers, body, false).await?;
+    if wanted.sku.is_none() {
+        // What nobody pays for is the streamer's own.
+        allow(&app, &headers, Need::Own(&name.0))?;
+    }
+    let channel = app.channels.find(&name.0);
+    if let Some(channel) = &channel {
+        channel.ask(Message::Settle).await??;
+    }
+    let submission = submission(
+        &app,
+        &name.0,
+        viewer(&app, &pass).await,
+        wanted,
+        key(&headers)?,
+    )
+    .await?;
+    let store = &app.shared.node.store;
+    let submitted = store.submit(now_ms(), submission).await?;
+    if let Some(channel) = channel {
+        channel.news();
+    }
+    let status = if submitted.fresh {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    let mut view = view(store, &submitted.moment).await?;
+    if submitted.moment.state == MomentState::Submitted && submitted.moment.source == Source::Bits {
+        view.intent = app.shared.twitch.intent(&submitted.moment, now_ms());
+    }
+    Ok((status, answer(view)).into_response())
+}
+
+/// `GET /v1/moments/{id}`.
+pub(super) async fn moment(
+    State(app): State<App>,
+    PathOf(id): PathOf<String>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    allow(&app, &headers, Need::List)?;
+    let store = &app.shared.node.store;
+    let moment = store.moment(&MomentId::new(id)).await?;
+    allow(&app, &headers, Need::Look(&moment.channel))?;
+    let mut view = view(store, &moment).await?;
+    if !view.reviewed && !is_trusted(&app, &headers, Need::Moderate(&moment.channel)) {
+        view.prompt.clear();
+    }
+    Ok(answer(view))
+}
+
+/// `POST /v1/moments/{id}/{act}`.
+pub(super) async fn act(
+    State(app): State<App>,
+    PathOf((id, act)): PathOf<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let known = [
+        "approve", "reject", "cancel", "start", "stop", "requeue", "move",
+    ];
+    if !known.contains(&act.as_str()) {
+        return Err(Problem::NoSuchPath);
+    }
+    // Who is nobody does not learn which moments there are.
+    allow(&app, &headers, Need::Change)?;
+    let store = &app.shared.node.store;
+    let seen = store.moment(&MomentId::new(id)).await?;
+    let own = act == "cancel" && caller::of_moment(&app, &headers, &seen).is_ok();
+    if !own {
+        allow(&app, &headers, Need::Moderate(&seen.channel))?;
+    }
+    let wanted: Act = json(&app, &headers, body, true).await?;
+    let version = if_match(&headers)?.unwrap_or(seen.version);
+    match make(store, &seen, version, &act, &wanted).await {
+        Ok(moment) => {
+            if let Some(channel) = app.channels.find(&moment.channel) {
+                channel.news();
+            }
+            Ok(answer(view(store, &moment).await?))
+        }
+        Err(error) => Err(with_current(store, &seen.id, error).await),
+    }
+}
+
+async fn make(
+    store: &Store,
+    seen: &Moment,
+    version: i64,
+    act: &str,
+    wanted: &Act,
+) -> Result<Moment, Error> {
+    let (id, now) = (&seen.id, now_ms());
+    match act {
+        "approve" => store.approve(now, id, version).await,
+        "reject" => store.reject(now, id, version, &wanted.reason).await,
+        "cancel" => store.cancel(now, id, version, None).await,
+        "start" => store.start(now, id, version).await,
+        "requeue" => store.requeue(now, id, version).await,
+        "move" => {
+            let place = wanted.position.unwrap_or(1).saturating_sub(1);
+            store.move_to(now, id, version, place).await
+        }
+        // What is not seen yet can be stopped too.
+        _ if seen.state == MomentState::Queued => store.cancel(now, id, version, None).await,
+        _ => store.stop(now, id, version).await,
+    }
+}
+
+/// A refusal with the moment as it is now, so that who asked need not ask again.
+async fn with_current(store: &Store, id: &MomentId, error: Error) -> Problem {
+    let Error::Refused(refused @ (Refused::Stale { .. } | Refused::NotAllowed { .. })) = error
+    else {
+        return error.into();
+    };
+    let current = match store.moment(id).await {
+        Ok(moment) => view(store, &moment).await.map(|view| json!(view)),
+        Err(error) => return error.into(),
+    };
+    Problem::Moment {
+        refused,
+        current: current.unwrap_or_default(),
+    }
+}
+
+async fn submission(
+    app: &App,
+    channel: &str,
+    viewer: Viewer,
+    wanted: NewMoment,
+    key: String,
+) -> Result<Submission, Problem> {
+    let config = &app.shared.config;
+    let default = config.moments.default_duration.as_secs_f64();
+    let (source, price, product) = match &wanted.sku {
+        None => (Source::Streamer, 0, None),
+        Some(sku) => {
+            let product = product(app, channel, sku).await?;
+            let source = match wanted.pay {
+                _ if product.price == 0 => Source::Free,
+                Pay::Bits => Source::Bits,
+                Pay::Credit => Source::Credit,
+            };
+            (source, product.price, Some(product))
+        }
+    };
+    // What a product says is what was paid for.
+    let fixed = product
+        .as_ref()
+        .and_then(|product| product.pipeline.clone());
+    let pipeline = fixed
+        .or(wanted.pipeline)
+        .unwrap_or_else(|| config.pipeline.default.clone());
+    let stages = &app.shared.stages;
+    if !stages.knows(&pipeline) {
+        let known = stages.names().collect::<Vec<_>>().join(", ");
+        return Err(Problem::Pipeline(format!(
+            "there is no pipeline {pipeline:?}; available are: {known}"
+        )));
+    }
+    Ok(Submission {
+        id: MomentId::new(random_name(8)?),
+        channel: channel.to_owned(),
+        viewer,
+        source,
+        sku: wanted.sku.unwrap_or_default(),
+        price,
+        prompt: wanted.prompt,
+        params: params(&pipeline, product.as_ref()),
+        duration: match &product {
+            Some(product) => product.duration,
+            None => millis(wanted.duration_s.unwrap_or(default))?,
+        },
+        idempotency_key: key,
+    })
+}
+
+/// What the moment keeps of how it is shown.
+fn params(pipeline: &str, product: Option<&Product>) -> String {
+    let params = product.and_then(|product| serde_json::from_str(&product.params).ok());
+    match params {
+        Some(Value::Object(params)) if !params.is_empty() => {
+            json!({ "pipeline": pipeline, "params": params }).to_string()
+        }
+        _ => params_of(pipeline),
+    }
+}
+
+/// The product of this name: of the channel's catalogue, or of its settings.
+async fn product(app: &App, channel: &str, sku: &str) -> Result<Product, Problem> {
+    let (shared, store) = (&app.shared, &app.shared.node.store);
+    let offered = catalogue::offered(store, &shared.config.twitch, channel).await?;
+    if let Some(product) = offered.products.into_iter().find(|one| one.sku == sku) {
+        return Ok(product);
+    }
+    let stored = store.settings(channel).await?;
+    let settings = Settings::read(&stored.settings);
+    let product = settings.product(sku);
+    let product = product.ok_or_else(|| Problem::Product(sku.to_owned()))?;
+    let default = shared.config.moments.default_duration.as_secs_f64();
+    Ok(Product {
+        sku: product.sku.clone(),
+        name: product.sku.clone(),
+        price: i64::from(product.price),
+        duration: millis(product.duration_s.unwrap_or(default))?,
+        pipeline: None,
+        params: "{}".to_owned(),
+    })
+}
+
+/// Who asks, as far as the token says, and what they are called.
+async fn viewer(app: &App, pass: &Pass) -> Viewer {
+    if let Some(session) = &pass.session {
+        let viewer = caller::viewer(session);
+        let name = match &viewer.id {
+            Some(id) => Some(app.shared.twitch.name(Some(id)).await),
+            None => None,
+        };
+        return Viewer { name, ..viewer };
+    }
+    let opaque = match &pass.holder {
+        Holder::Anybody => "anybody".to_owned(),
+        Holder::Static(index) => format!("token/{index}"),
+        Holder::Subject(subject) => format!("subject/{subject}"),
+        Holder::Bearer(..) => "bearer".to_owned(),
+    };
+    Viewer {
+        opaque,
+        id: None,
+        name: None,
+    }
+}
+
+/// The moment as it is shown; one that waits with its place.
+async fn view(store: &Store, moment: &Moment) -> Result<MomentView, Problem> {
+    let mut position = None;
+    if moment.state == MomentState::Queued {
+        let snapshot = store.snapshot(&moment.channel).await?;
+        position = Board::new(&snapshot).position(&moment.id);
+    }
+    Ok(MomentView::new(moment, position))
+}
+
+/// With the version as entity tag, for `If-Match`.
+fn answer(view: MomentView) -> Response {
+    let tag = HeaderValue::from_str(&format!("\"{}\"", view.version));
+    let mut response = Json(view).into_response();
+    if let Ok(tag) = tag {
+        response.headers_mut().insert(header::ETAG, tag);
+    }
+    response
+}
+
+/// The idempotency key of a request; a new one where it has none.
+fn key(headers: &HeaderMap) -> Result<String, Problem> {
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(random_name(16)?);
+    };
+    let key = value.to_str().ok().filter(|key| {
+        (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic())
+    });
+    key.map(str::to_owned).ok_or(Problem::Header {
+        name: "Idempotency-Key",
+        accepted: "1 to 200 visible ASCII characters",
+    })
+}
+
+fn millis(seconds: f64) -> Result<Ms, Problem> {
+    let duration = std::time::Duration::try_from_secs_f64(seconds).map_err(|_| {
+        Problem::Json(format!(
+            "duration_s is {seconds}; accepted is a number of seconds"
+        ))
+    })?;
+    Ok(Ms::try_from(duration.as_millis()).unwrap_or(Ms::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idempotency_key_is_short_and_visible() {
+        let with = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("idempotency-key", HeaderValue::from_static(value));
+            key(&headers).map_err(|problem| problem.status().as_u16())
+        };
+        assert_eq!(with("\"8e03978e-40d5\""), Ok("\"8e03978e-40d5\"".into()));
+        assert_eq!(with(""), Err(400));
+        assert_eq!(with("a b"), Err(400));
+        let (one, other) = (key(&HeaderMap::new()), key(&HeaderMap::new()));
+        assert_ne!(one, other, "without a key each request is another one");
+    }
+}

@@ -1,0 +1,91 @@
+/**
+ * Moments in review as a list: approve or reject with one click, and five seconds to take it back.
+ */
+
+import { Held } from './held.js';
+import { make, say, show } from './ui.js';
+
+/** @typedef {import('./api.js').Moment} Moment */
+
+/**
+ * What a decision does; `leaving` is true when the page goes away.
+ * @typedef {object} Deciders
+ * @property {(moment: Moment, leaving: boolean) => void} approve
+ * @property {(moment: Moment, leaving: boolean) => void} reject
+ * @property {(moment: Moment, leaving: boolean) => void} block rejects, and blocks the words of the prompt
+ */
+
+/** A `ul` of moments in review. */
+export class ReviewList {
+  #list;
+  #deciders;
+  #held;
+  /** @type {Moment[]} */
+  #pending = [];
+  #shown = '';
+
+  /** @param {HTMLUListElement} list @param {Deciders} deciders */
+  constructor(list, deciders) {
+    this.#list = list;
+    this.#deciders = deciders;
+    this.#held = new Held(() => this.render(this.#pending));
+  }
+
+  /** Sends what has been decided, since the page goes away. */
+  flush() {
+    this.#held.flush();
+  }
+
+  /** @param {Moment[]} pending */
+  render(pending) {
+    this.#pending = pending;
+    const text = JSON.stringify(pending.map(({ id, version }) => [id, version]));
+    if (text !== this.#shown) this.#list.replaceChildren(...pending.map((moment) => this.#item(moment)));
+    this.#shown = text;
+    for (const item of this.#list.children) this.#renderItem(/** @type {HTMLElement} */ (item));
+  }
+
+  /** @param {HTMLElement} item */
+  #renderItem(item) {
+    const held = this.#held.of(item.dataset.id ?? '');
+    const [decide, undo] = item.querySelectorAll('.decide');
+    show(/** @type {HTMLElement} */ (decide), held === null);
+    show(/** @type {HTMLElement} */ (undo), held !== null);
+    const words = /** @type {HTMLElement} */ (undo.querySelector('.held'));
+    say(words, held ? `${held.what} in ${held.left} s` : '');
+  }
+
+  /** @param {Moment} moment */
+  #item(moment) {
+    const { id, viewer, prompt, price, source } = moment;
+    const paid = price && source !== 'streamer' ? ` · ${price} ${source === 'credit' ? 'credits' : 'Bits'}` : '';
+    const who = make('span', { className: 'quiet', text: (viewer ?? 'Anonymous') + paid });
+    const words = make('p', { className: 'asked', text: prompt });
+    const decide = make('div', { className: 'decide' }, [
+      this.#button('primary', 'Approve', moment, 'Approving', this.#deciders.approve),
+      this.#button('', 'Reject', moment, 'Rejecting', this.#deciders.reject),
+      this.#button('', 'Block words', moment, 'Rejecting and blocking', this.#deciders.block),
+    ]);
+    const back = make('button', { className: 'button small', text: 'Undo' });
+    back.type = 'button';
+    back.addEventListener('click', () => this.#held.undo(id));
+    const undo = make('div', { className: 'decide' }, [make('span', { className: 'held grow' }), back]);
+    const item = make('li', {}, [who, words, decide, undo]);
+    item.dataset.id = id;
+    return item;
+  }
+
+  /** @param {string} kind @param {string} text @param {Moment} moment @param {string} what @param {(moment: Moment, leaving: boolean) => void} decide */
+  #button(kind, text, moment, what, decide) {
+    const button = make('button', { className: `button small ${kind}`, text });
+    button.type = 'button';
+    button.setAttribute('aria-label', `${text}: “${moment.prompt}”`);
+    button.addEventListener('click', () => {
+      this.#held.hold(moment.id, what, (leaving) => decide(moment, leaving));
+      // The button is gone; whoever steers by keyboard is where it can be taken back.
+      const undo = this.#list.querySelector(`[data-id="${CSS.escape(moment.id)}"] .decide:not([hidden]) button`);
+      if (undo instanceof HTMLElement) undo.focus();
+    });
+    return button;
+  }
+}

@@ -1,0 +1,50 @@
+/**
+ * How the panel comes to a session of the server: Twitch's token is exchanged, and exchanged again before the session is over.
+ */
+
+import { enter } from '../assets/shop.js';
+import { tokens } from '../assets/token.js';
+
+/** A session is renewed when this share of its life is over. */
+const SHARE = 0.8;
+/** How long to wait after a renewal that failed. */
+const AGAIN_MS = 5_000;
+
+/** @typedef {{ entered: (channel: string | null) => void, failed: (error: unknown) => void }} EntryListener */
+
+/** Keeps the panel's session alive. */
+export class Entry {
+  #listener;
+  #token = '';
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  #isIn = false;
+
+  /** @param {EntryListener} listener `entered` once, `failed` each time it does not succeed */
+  constructor(listener) {
+    this.#listener = listener;
+  }
+
+  /** Takes Twitch's present token. @param {string} token */
+  async take(token) {
+    this.#token = token;
+    await this.#exchange();
+  }
+
+  async #exchange() {
+    clearTimeout(this.#timer);
+    const token = this.#token;
+    try {
+      const session = await enter(token);
+      if (token !== this.#token) return;
+      tokens.replaceAll(session.token);
+      this.#timer = setTimeout(() => void this.#exchange(), session.expires_in * 1000 * SHARE);
+      if (!this.#isIn) this.#listener.entered(session.channel);
+      this.#isIn = true;
+    } catch (error) {
+      if (token !== this.#token) return;
+      this.#timer = setTimeout(() => void this.#exchange(), AGAIN_MS);
+      this.#listener.failed(error);
+    }
+  }
+}
