@@ -82,6 +82,6 @@ mod tests {
     #[test]
     fn what_no_parameters_accept_is_told_as_of_a_patch() {
         let told = over(json!({ "seed": -1, "colour": "red" })).unwrap_err();
-        assert_eq!(told, ["/seed", "/colour"]);
+        assert_eq!(told, ["/colour", "/seed"]);
     }
 }

@@ -18,6 +18,7 @@ mod layers;
 mod lips;
 mod moment;
 mod network;
+mod openapi;
 mod pages;
 mod params;
 mod publishers;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Who says when a moment that is ready starts, and when it stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Driver {
     /// The server: it starts at its first picture and stops when its duration is over.
@@ -14,7 +14,7 @@ pub(crate) enum Driver {
 }
 
 /// See the module. What is not said has its default.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) driver: Driver,

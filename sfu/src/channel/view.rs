@@ -7,7 +7,8 @@ use serde_json::{Map, Value, json};
 use crate::engine::LayerState;
 
 /// A moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = Moment)]
 pub(crate) struct MomentView {
     /// Its id.
     pub id: String,
@@ -21,6 +22,7 @@ pub(crate) struct MomentView {
     pub pipeline: String,
     /// What it lays over the channel's parameters.
     #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     pub params: Map<String, Value>,
     /// `submitted`, `pending_approval`, `queued`, `warming`, `active`, `completed`, `rejected`, `expired`, `failed` or
     /// `cancelled`.
@@ -117,7 +119,8 @@ pub(crate) fn params_of(pipeline: &str, overlay: &Map<String, Value>) -> String 
 }
 
 /// The layers of a simulcast picture in rising order, in the words of the WHEP event `layers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Layers)]
 pub(crate) struct LayersView {
     /// Those that can be watched now.
     pub active: Vec<LayerView>,
@@ -126,7 +129,8 @@ pub(crate) struct LayersView {
 }
 
 /// One layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Layer)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LayerView {
     /// The publisher's name for it (`a=rid`).
@@ -179,7 +183,8 @@ impl LayersView {
 }
 
 /// The pipeline of a channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = LoadedPipeline)]
 pub(crate) struct PipelineView {
     /// `cold`, `loading`, `warm`, `active` or `error`.
     pub state: &'static str,
@@ -190,7 +195,7 @@ pub(crate) struct PipelineView {
 }
 
 /// How the pipeline of a channel fares.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub(crate) struct PipelineStatus {
     /// The loaded stage.
     pub name: Option<String>,
@@ -202,6 +207,7 @@ pub(crate) struct PipelineStatus {
     pub params_hash: String,
     /// What is counted and judged.
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     pub status: reverie_diffusion::status::View,
 }
 
@@ -221,7 +227,8 @@ pub(crate) struct ParamsEvent {
 }
 
 /// A channel.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = Channel)]
 pub(crate) struct ChannelView {
     /// Its name.
     pub channel: String,

@@ -13,6 +13,7 @@ mod layers;
 mod limit;
 mod links;
 mod moments;
+mod openapi;
 mod pages;
 mod patch;
 mod pipelines;
@@ -178,6 +179,7 @@ pub(crate) fn public(app: App) -> Router {
         .get("/healthz", health::alive)
         .get("/readyz", health::ready)
         .get("/version", health::version)
+        .get("/openapi.json", openapi::document)
         .finish()
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::Method)

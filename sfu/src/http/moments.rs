@@ -25,9 +25,10 @@ use crate::session::random_name;
 const MAX_KEY: usize = 200;
 
 /// Body of what is done to a moment; each act reads what it needs.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = MomentAct)]
 #[serde(deny_unknown_fields, default)]
-struct Act {
+pub(super) struct Act {
     reason: String,
     /// To which place, counted from 1.
     position: Option<usize>,

@@ -28,9 +28,10 @@ const MAX_NAME: usize = 100;
 const MAX_PARAMS: usize = 4096;
 
 /// A product as it is shown and set.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Product)]
 #[serde(deny_unknown_fields)]
-struct Shown {
+pub(super) struct Shown {
     sku: String,
     #[serde(default)]
     name: Option<String>,
@@ -40,20 +41,22 @@ struct Shown {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pipeline: Option<String>,
     #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
     params: Map<String, Value>,
 }
 
 /// Body of a change of products.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Products {
+pub(super) struct Products {
     products: Vec<Shown>,
 }
 
 /// Body of a change of a blocklist.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = Blocklist)]
 #[serde(deny_unknown_fields)]
-struct Words {
+pub(super) struct Words {
     entries: Vec<String>,
 }
 

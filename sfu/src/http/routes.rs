@@ -150,10 +150,29 @@ pub const ROUTES: &[Route] = &[
     of("GET", "/healthz", Rule::Open),
     of("GET", "/readyz", Rule::Open),
     of("GET", "/version", Rule::Open),
+    of("GET", "/openapi.json", Rule::Open),
 ];
 
 const fn of(method: &'static str, path: &'static str, rule: Rule) -> Route {
     Route { method, path, rule }
+}
+
+impl Rule {
+    /// What it asks, in words.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::Open => "nothing".into(),
+            Self::List => "to see some channel".into(),
+            Self::Look => "to see the channel".into(),
+            Self::Submit => "to be a viewer of the channel".into(),
+            Self::Moderate => "to moderate the channel".into(),
+            Self::Own => "to be the streamer of the channel".into(),
+            Self::Admin => "to run the server".into(),
+            Self::Person => "to be signed in".into(),
+            Self::Node => "to be another server".into(),
+            Self::Asks(what) => what.into(),
+        }
+    }
 }
 
 /// What a route asks; `None` where there is none.

@@ -17,7 +17,7 @@ use crate::twitch::catalogue;
 const OF_VIEWERS: [&str; 4] = ["seed", "guidance_scale", "delta", "t_index_list"];
 
 /// Body of a request for a moment.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewMoment {
     prompt: String,
@@ -27,13 +27,14 @@ pub(super) struct NewMoment {
     duration_s: Option<f64>,
     pipeline: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Object)]
     params: Map<String, Value>,
 }
 
 /// What a product is paid with.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Pay {
+pub(super) enum Pay {
     #[default]
     Bits,
     Credit,
