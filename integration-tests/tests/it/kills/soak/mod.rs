@@ -23,6 +23,9 @@ use channel::Channel;
 /// How long everything that is left may take once nobody is killed any more.
 const REST: Duration = Duration::from_secs(150);
 
+/// How long a live moment is looked for before a kill.
+const SEARCH: Duration = Duration::from_secs(5);
+
 /// Where each server is; `None` between a kill and the next start.
 type Bases = watch::Receiver<Vec<Option<String>>>;
 
@@ -110,8 +113,13 @@ async fn run(mut world: World, plan: Plan) -> Result<()> {
         released.send_replace(kill * plan.moments / plan.kills);
         // The accident is the point: it comes at no particular time.
         sleep(Duration::from_millis(300 + random.below(3000))).await;
-        let slot = usize::try_from(random.below(plan.servers as u64))?;
-        fleet.kill(&world, slot).await?;
+        let any = usize::try_from(random.below(plan.servers as u64))?;
+        // Every other one finds a moment that is live, if there is one.
+        let shows = match kill % 2 {
+            0 => fleet.that_shows(&world).await?,
+            _ => None,
+        };
+        fleet.kill(&world, shows.unwrap_or(any)).await?;
     }
     while let Some(asked) = asking.join_next().await {
         asked??;
@@ -147,6 +155,24 @@ impl Fleet {
         let bases = servers.iter().map(|s| Some(base(s))).collect();
         let (bases, _) = watch::channel(bases);
         Ok(Self { servers, bases })
+    }
+
+    /// One that shows a moment at this time, or is about to.
+    async fn that_shows(&self, world: &World) -> Result<Option<usize>> {
+        let deadline = Instant::now() + SEARCH;
+        while Instant::now() < deadline {
+            let owners: Vec<(String,)> = sqlx::query_as(
+                "SELECT n.url FROM moments m JOIN nodes n ON n.node_id = m.owner WHERE m.state IN ('warming', 'active')",
+            )
+            .fetch_all(&world.tables)
+            .await?;
+            let shows = |server: &Binary| owners.iter().any(|(url,)| url.contains(&server.http));
+            if let Some(slot) = self.servers.iter().position(shows) {
+                return Ok(Some(slot));
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+        Ok(None)
     }
 
     /// Kills one, and starts another in its place.
