@@ -53,7 +53,7 @@ impl Channel {
             slot %= servers;
             let base = bases.borrow()[slot].clone();
             let Some(base) = base else {
-                if self.n % 3 == 0 && servers > 1 {
+                if self.n.is_multiple_of(3) && servers > 1 {
                     slot += 1;
                 } else if bases.changed().await.is_err() {
                     return;
