@@ -25,6 +25,7 @@ mod serve;
 mod session_events;
 mod settings;
 mod signalling;
+mod submission;
 mod twitch;
 mod zip;
 
