@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod camera;
 pub mod client;
 pub mod frames;
 pub mod fuzzing;

@@ -14,6 +14,7 @@ mod https;
 mod identity;
 mod interop;
 mod joining;
+mod kills;
 mod layers;
 mod lips;
 mod moment;
