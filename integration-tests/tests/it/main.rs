@@ -25,6 +25,7 @@ mod queue;
 mod restarting;
 mod secrets;
 mod shards;
+mod sockets;
 mod stages;
 mod stopping;
 mod tracks;
