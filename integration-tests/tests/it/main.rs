@@ -7,6 +7,7 @@ mod conformance;
 mod corpora;
 #[cfg(feature = "torch")]
 mod diffusion;
+mod dock;
 mod durable;
 mod hostile;
 mod http;
