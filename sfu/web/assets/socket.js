@@ -33,6 +33,9 @@ const SILENCE_MS = 9_500;
 /** Refusals in a row, without a word of the server, after which it is not tried any more. */
 const REFUSALS = 2;
 
+/** The code with which a server closes that has no place for another socket. */
+const NO_ROOM = 1013;
+
 /** See the module. */
 export class ChannelSocket {
   #options;
@@ -172,7 +175,7 @@ export class ChannelSocket {
   /** @param {number} code @param {string} reason */
   #closed(code, reason) {
     const { phase } = this.#state;
-    const wasRefused = phase !== 'live' && code === 1006;
+    const wasRefused = phase !== 'live' && (code === 1006 || code === NO_ROOM);
     this.#drop();
     if (code === 4401 || code === 4403) {
       this.stop();

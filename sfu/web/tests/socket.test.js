@@ -158,7 +158,7 @@ test('a way without WebSockets is noticed, one that breaks is not taken for it',
   wires.last.end(1006);
   mock.timers.tick(10_000);
   assert.deepEqual(heard, []);
-  wires.last.end(1006);
+  wires.last.end(1013);
   assert.deepEqual(heard, ['unavailable']);
   assert.equal(socket.state.phase, 'idle');
 });

@@ -118,7 +118,7 @@ impl Line {
             let replaced = sockets.replace(&self.channel, before).await;
             replaced.map_err(Ending::Refused)?;
         }
-        let entered = sockets.enter(&self.channel, arrived);
+        let entered = sockets.enter(&self.channel, self.decides, arrived);
         let place = entered.map_err(Ending::Refused)?;
         let _open = Open::new(&self.app, "ws").map_err(Ending::Refused)?;
         let opened = self.app.channels.open(&self.channel, Opener::Viewer);

@@ -11,7 +11,8 @@ use crate::session::random_name;
 
 /// Sockets that have not said yet who they are.
 const WAITING: usize = 256;
-/// Sockets of one channel: a bridge, and more moderators than look at one stream.
+/// Sockets of one channel: a bridge, and more moderators than look at one stream. Those who only look have as many for
+/// themselves, so that they take no moderator's place.
 const PER_CHANNEL: usize = 32;
 /// How long the one before may take to finish what it is at.
 const SUCCESSION: Duration = Duration::from_secs(8);
@@ -31,6 +32,7 @@ struct Shared {
 #[derive(Debug)]
 struct Known {
     channel: String,
+    decides: bool,
     replaced: Arc<watch::Sender<bool>>,
 }
 
@@ -95,12 +97,18 @@ impl Sockets {
         over.map_err(|_| Problem::Busy("the socket before this one is still at work".to_owned()))
     }
 
-    /// Gives a socket its place, if the channel has one.
-    pub(super) fn enter(&self, channel: &str, arrived: &mut Arrived) -> Result<Place, Problem> {
+    /// Gives a socket its place, if the channel has one for who decides, or for who only looks.
+    pub(super) fn enter(
+        &self,
+        channel: &str,
+        decides: bool,
+        arrived: &mut Arrived,
+    ) -> Result<Place, Problem> {
         let id = random_name(16)?;
         let (replaced, told) = watch::channel(false);
         let mut all = lock(&self.0);
-        let there = all.values().filter(|known| known.channel == channel);
+        let alike = |known: &&Known| known.channel == channel && known.decides == decides;
+        let there = all.values().filter(alike);
         if there.count() >= PER_CHANNEL {
             return Err(Problem::Busy(format!(
                 "channel {channel:?} has as many sockets as it may have: {PER_CHANNEL}"
@@ -108,6 +116,7 @@ impl Sockets {
         }
         let known = Known {
             channel: channel.to_owned(),
+            decides,
             replaced: Arc::new(replaced),
         };
         all.insert(id.clone(), known);
@@ -145,7 +154,7 @@ mod tests {
     async fn a_socket_takes_the_place_of_another_once_that_one_is_over() {
         let sockets = Sockets::new();
         let mut arrived = sockets.arrive().unwrap();
-        let before = sockets.enter("a", &mut arrived).unwrap();
+        let before = sockets.enter("a", true, &mut arrived).unwrap();
         let id = before.id.clone();
         assert_eq!(sockets.replace("b", &id).await, Ok(()), "another channel's");
         assert!(!*before.replaced.borrow());
@@ -165,15 +174,18 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_has_so_many_sockets_and_another_one_its_own() {
+    fn a_channel_has_so_many_sockets_for_its_moderators_and_for_others_and_another_one_its_own() {
         let sockets = Sockets::new();
         let mut arrived = sockets.arrive().unwrap();
-        let mut enter = |channel| sockets.enter(channel, &mut arrived);
-        let mut places: Vec<_> = (0..PER_CHANNEL).map(|_| enter("a").unwrap()).collect();
-        assert_eq!(enter("a").unwrap_err().status(), 503);
-        enter("b").unwrap();
+        let mut enter = |channel, decides| sockets.enter(channel, decides, &mut arrived);
+        let mut places: Vec<_> = (0..PER_CHANNEL)
+            .map(|_| enter("a", false).unwrap())
+            .collect();
+        assert_eq!(enter("a", false).unwrap_err().status(), 503);
+        enter("a", true).unwrap();
+        enter("b", false).unwrap();
         places.pop();
-        enter("a").unwrap();
+        enter("a", false).unwrap();
     }
 
     #[test]
