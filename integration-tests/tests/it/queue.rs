@@ -47,8 +47,10 @@ pub(crate) async fn ask(server: &TestServer, body: &Value) -> Result<Value> {
 
 /// A free product that a moderator has to look at.
 pub(crate) async fn with_product(server: &TestServer, driver: &str) -> Result<()> {
-    let settings = json!({ "driver": driver, "products": [{ "sku": "wave", "duration_s": 1 }] });
+    let settings = json!({ "driver": driver });
     put(server, "/v1/channels/show/settings", &settings).await?;
+    let products = json!({ "products": [{ "sku": "wave", "price": 0, "duration_s": 1 }] });
+    put(server, "/v1/channels/show/products", &products).await?;
     Ok(())
 }
 

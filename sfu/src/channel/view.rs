@@ -2,7 +2,7 @@
 
 use reverie_moments::life::Moment;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::engine::LayerState;
 
@@ -19,6 +19,9 @@ pub(crate) struct MomentView {
     pub reviewed: bool,
     /// The stage that shows it.
     pub pipeline: String,
+    /// What it lays over the channel's parameters.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub params: Map<String, Value>,
     /// `submitted`, `pending_approval`, `queued`, `warming`, `active`, `completed`, `rejected`, `expired`, `failed` or
     /// `cancelled`.
     pub state: &'static str,
@@ -62,6 +65,7 @@ impl MomentView {
             // Places begin with 1, and are given with the queue's first one.
             reviewed: moment.seq > 0,
             pipeline: pipeline_of(moment).unwrap_or_default(),
+            params: overlay_of(moment),
             state: moment.state.as_str(),
             duration_s: moment.duration as f64 / 1000.0,
             version: moment.version,
@@ -95,9 +99,21 @@ pub(crate) fn pipeline_of(moment: &Moment) -> Option<String> {
     Some(params.get("pipeline")?.as_str()?.to_owned())
 }
 
+/// What a moment lays over the parameters of its channel.
+pub(crate) fn overlay_of(moment: &Moment) -> Map<String, Value> {
+    let mut params: Value = serde_json::from_str(&moment.params).unwrap_or_default();
+    match params.get_mut("params").map(Value::take) {
+        Some(Value::Object(overlay)) => overlay,
+        _ => Map::new(),
+    }
+}
+
 /// What a moment keeps of how it is shown.
-pub(crate) fn params_of(pipeline: &str) -> String {
-    json!({ "pipeline": pipeline }).to_string()
+pub(crate) fn params_of(pipeline: &str, overlay: &Map<String, Value>) -> String {
+    if overlay.is_empty() {
+        return json!({ "pipeline": pipeline }).to_string();
+    }
+    json!({ "pipeline": pipeline, "params": overlay }).to_string()
 }
 
 /// The layers of a simulcast picture in rising order, in the words of the WHEP event `layers`.

@@ -26,6 +26,7 @@ mod session_events;
 mod settings;
 mod signalling;
 mod socket;
+mod submission;
 mod twitch;
 mod zip;
 
