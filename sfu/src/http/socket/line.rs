@@ -148,7 +148,7 @@ impl Line {
         match words::read(&said?) {
             Ok(Said::Hello(hello)) => Ok((hello, None)),
             Ok(Said::Command(command)) => Ok((Hello::default(), Some(command))),
-            Err((_, problem)) => Err(Ending::Refused(problem)),
+            Err((_, why)) => Err(Ending::Refused(Problem::Json(why))),
         }
     }
 
@@ -260,7 +260,7 @@ impl Line {
 
     /// Reads a message, unless too many come.
     fn read(&mut self, text: &str) -> Result<Said, Answer> {
-        let said = words::read(text).map_err(|(id, problem)| Answer::refused(id, &problem));
+        let said = words::read(text).map_err(|(id, why)| Answer::refused(id, &Problem::Json(why)));
         if let Err(wait) = self.rates.take(Instant::now(), ()) {
             let id = match said {
                 Ok(Said::Command(command)) => command.id,
