@@ -11,5 +11,6 @@ pub mod http;
 pub mod relay;
 pub mod secure;
 pub mod server;
+pub mod socket;
 pub mod stages;
 pub mod twitch_sim;

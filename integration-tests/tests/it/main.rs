@@ -7,6 +7,7 @@ mod conformance;
 mod corpora;
 #[cfg(feature = "torch")]
 mod diffusion;
+mod dock;
 mod durable;
 mod hostile;
 mod http;
@@ -27,6 +28,7 @@ mod queue;
 mod restarting;
 mod secrets;
 mod shards;
+mod sockets;
 mod stages;
 mod stopping;
 mod tracks;

@@ -26,6 +26,7 @@ mod serve;
 mod session_events;
 mod settings;
 mod signalling;
+mod socket;
 mod submission;
 mod twitch;
 mod zip;
@@ -56,6 +57,7 @@ use limit::Limits;
 use problem::Problem;
 use routes::Routes;
 use signalling::SessionPath;
+use socket::Sockets;
 
 /// What handlers share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -66,6 +68,7 @@ pub(crate) struct App {
     /// Who people are; `None` without a key for their sessions.
     pub(crate) identity: Option<Arc<Identity>>,
     event_streams: Arc<Semaphore>,
+    pub(crate) sockets: Sockets,
     next_shard: Arc<AtomicUsize>,
     limits: Arc<Limits>,
     stopping: watch::Receiver<bool>,
@@ -88,6 +91,7 @@ impl App {
             shared,
             channels,
             event_streams,
+            sockets: Sockets::new(),
             limits,
             next_shard: Arc::default(),
             stopping,
@@ -140,6 +144,7 @@ pub(crate) fn public(app: App) -> Router {
         .post("/v1/channels/{channel}/warm", api::warm)
         .post("/v1/channels/{channel}/cool", api::cool)
         .get("/v1/channels/{channel}/events", events::follow)
+        .get("/v1/channels/{channel}/ws", socket::open)
         .get("/v1/channels/{channel}/pipeline", pipelines::status)
         .get("/v1/channels/{channel}/pipeline/params", pipelines::params)
         .patch("/v1/channels/{channel}/pipeline/params", pipelines::patch)

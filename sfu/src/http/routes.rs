@@ -58,6 +58,9 @@ const CREDENTIALS: Rule = Rule::Asks("the credentials in the body or in a cookie
 const ROLES: Rule = Rule::Asks(
     "to be the streamer of the channel in the body for its moderators, an admin for the rest",
 );
+const SOCKET: Rule = Rule::Asks(
+    "to see the channel, by the request or by the first message; a command what its own route asks",
+);
 const OWN_OF_BODY: Rule = Rule::Asks("to be the streamer of the channel in the body");
 
 /// All routes, but `/metrics`, which has a listener and a token of its own.
@@ -87,6 +90,7 @@ pub const ROUTES: &[Route] = &[
     of("POST", "/v1/channels/{channel}/warm", Rule::Own),
     of("POST", "/v1/channels/{channel}/cool", Rule::Own),
     of("GET", "/v1/channels/{channel}/events", Rule::Look),
+    of("GET", "/v1/channels/{channel}/ws", SOCKET),
     of("GET", "/v1/channels/{channel}/pipeline", Rule::Look),
     of("GET", "/v1/channels/{channel}/pipeline/params", Rule::Look),
     of("PATCH", "/v1/channels/{channel}/pipeline/params", Rule::Own),
@@ -238,6 +242,11 @@ impl Routes {
         self.served.push((method, path));
         self.router = self.router.route(path, handler);
         self
+    }
+
+    /// A router of some routes of the table, for those who come by another way.
+    pub(super) fn some(self) -> Router<App> {
+        self.router
     }
 
     /// The router.

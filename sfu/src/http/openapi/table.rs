@@ -228,6 +228,13 @@ const ALL: &[Described] = &[
     .gives(200, Form::Events),
     op(
         "GET",
+        "/v1/channels/{channel}/ws",
+        "Channels",
+        "Follows and steers the channel over a WebSocket (RFC 6455)",
+    )
+    .answers(101),
+    op(
+        "GET",
         "/v1/channels/{channel}/pipeline",
         "Pipelines",
         "How the channel's pipeline fares",
