@@ -365,6 +365,18 @@ impl Client {
         Ok(self.child.kill().await?)
     }
 
+    /// What the pages of a browser did so far broke no content policy and threw nothing.
+    ///
+    /// # Errors
+    ///
+    /// All that did.
+    pub fn has_no_violations(&self) -> Result<()> {
+        let is_bad = |l: &&Value| l["event"] == "csp" || l["event"] == "page_error";
+        let bad: Vec<_> = self.seen.iter().filter(is_bad).collect();
+        ensure!(bad.is_empty(), "{bad:?}");
+        Ok(())
+    }
+
     /// Asks the client to end and waits for it.
     ///
     /// # Errors

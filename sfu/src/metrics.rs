@@ -1,4 +1,5 @@
 //! Every metric of the server, in base units; the only place that knows the metrics library.
+//! It stays one file: a series is declared, registered and named at three places that have to agree.
 //!
 //! Names carry no channel, user or session: one server has a fixed number of series.
 

@@ -114,12 +114,7 @@ async fn a_dock_whose_way_goes_dark_says_so_in_ten_seconds_and_shows_what_it_mis
         numbers.windows(2).all(|pair| pair[1] == pair[0] + 1),
         "the dock went on from its cursor: {heard:?}"
     );
-    let bad: Vec<_> = browser
-        .seen
-        .iter()
-        .filter(|l| l["event"] == "csp" || l["event"] == "page_error")
-        .collect();
-    ensure!(bad.is_empty(), "{bad:?}");
+    browser.has_no_violations()?;
     browser.stop().await?;
     publisher.stop().await?;
     server.stop().await;

@@ -54,12 +54,7 @@ async fn value(browser: &mut Client, page: &str, code: &str) -> Result<Value> {
 
 /// Ends everything, and says what the pages did that they may not.
 async fn stop(mut browser: Client, server: TestServer) -> Result<()> {
-    let bad: Vec<_> = browser
-        .seen
-        .iter()
-        .filter(|l| l["event"] == "csp" || l["event"] == "page_error")
-        .collect();
-    ensure!(bad.is_empty(), "{bad:?}");
+    browser.has_no_violations()?;
     browser.stop().await?;
     server.stop().await;
     Ok(())

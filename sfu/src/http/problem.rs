@@ -1,4 +1,5 @@
 //! Every error an HTTP client can get, and its status: the one table (RFC 9457 problem details).
+//! It stays one file: a status is chosen beside its neighbours, and a second table would be a second place to look.
 
 use std::time::Duration;
 

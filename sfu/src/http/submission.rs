@@ -99,7 +99,7 @@ pub(super) async fn submission(
     })
 }
 
-/// The parameters of a channel as they are asked for now; those of every channel where it is not here.
+/// The parameters of a channel as they are asked for now; a channel that another server runs has those that all begin with.
 pub(super) async fn current(app: &App, channel: &str) -> Result<Params, Problem> {
     match app.channels.find(channel) {
         Some(channel) => Ok(channel.ask(Message::Params).await?),
