@@ -1,5 +1,6 @@
 //! The running server against real browsers and WebRTC clients.
 
+mod admin;
 mod auth;
 #[cfg(feature = "torch")]
 mod broken;
@@ -8,6 +9,7 @@ mod corpora;
 #[cfg(feature = "torch")]
 mod diffusion;
 mod durable;
+mod flow;
 mod hostile;
 mod http;
 mod https;
