@@ -164,6 +164,11 @@ async function open({ page: name, url, prelude, answers, traffic }) {
     emit('console', { page: name, level: message.type(), text: message.text(), at });
   });
   page.on('pageerror', (error) => emit('page_error', { page: name, text: String(error) }));
+  // Whoever is asked whether to leave leaves.
+  page.on('dialog', async (dialog) => {
+    emit('dialog', { page: name, kind: dialog.type() });
+    await dialog.accept();
+  });
   page.on('error', (error) => emit('page_crash', { page: name, text: String(error) }));
   await page.exposeFunction('testReport', (/** @type {string} */ kind, /** @type {object} */ what) =>
     emit(kind, { page: name, ...what }),

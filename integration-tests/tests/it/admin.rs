@@ -45,7 +45,7 @@ async fn an_admin_sees_every_session_and_ends_one() -> Result<()> {
     let path = format!("/v1/admin/sessions/{id}");
     let ended = ask(&server, Method::DELETE, &path, "").await?;
     ensure!(ended.status == 204, "{ended:?}");
-    let closes = "reverie_session_closes_total{reason=\"kicked\"";
+    let closes = "reverie_session_closes_total{protocol=\"whip\",reason=\"kicked\"}";
     server.series_until(closes, "1", |sum| sum > 0.5).await?;
     server
         .channel_until("show", "offline", |c| c["live"] == false)
@@ -70,7 +70,10 @@ async fn a_drained_server_takes_no_new_sessions_until_it_is_told_to() -> Result<
         let told = ask(&server, Method::PUT, "/v1/admin/drain", &body).await?;
         ensure!(told.json()["draining"] == draining, "{told:?}");
         let ready = ask(&server, Method::GET, "/readyz", "").await?;
-        ensure!(ready.json()["checks"]["not_draining"] != draining, "{ready:?}");
+        ensure!(
+            ready.json()["checks"]["not_draining"] != draining,
+            "{ready:?}"
+        );
         let answer = offer().await?;
         ensure!((answer.status == 503) == draining, "{answer:?}");
     }
@@ -84,7 +87,10 @@ async fn a_drained_server_takes_no_new_sessions_until_it_is_told_to() -> Result<
 async fn the_configuration_is_shown_without_its_secrets() -> Result<()> {
     let server = started().await?;
     let shown = ask(&server, Method::GET, "/v1/admin/config", "").await?;
-    ensure!(shown.status == 200 && shown.body.contains("[auth]"), "{shown:?}");
+    ensure!(
+        shown.status == 200 && shown.body.contains("[auth]"),
+        "{shown:?}"
+    );
     ensure!(shown.body.contains("control_token = "), "{shown:?}");
     ensure!(!shown.body.contains(CONTROL), "{shown:?}");
     server.stop().await;

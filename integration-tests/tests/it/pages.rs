@@ -14,6 +14,15 @@ pub(crate) const DOCK: [(&str, u32, u32); 2] = [("dock280", 280, 700), ("dock400
 const PANEL: [(&str, u32, u32); 1] = [("panel318", 318, 500)];
 const HELPER: &str = "https://extension-files.twitch.tv/helper/v1/twitch-ext.min.js";
 
+/// What one presses or writes in and cannot reach, since a card cuts it off.
+const CUT: &str = "[...document.querySelectorAll('a, button, input, select, textarea, .where')] \
+    .filter((one) => one.checkVisibility() && one.closest('.card, .top') \
+        && one.getBoundingClientRect().right > one.closest('.card, .top').getBoundingClientRect().right + 0.5) \
+    .map((one) => one.id || one.textContent)";
+/// Whether the name of the channel is too short for its place in the head.
+const NAMELESS: &str =
+    "[...document.querySelectorAll('.where')].some((one) => one.scrollWidth > one.clientWidth + 1)";
+
 /// Looks at a page in a state, which is the name of its pictures, in every size, light and dark.
 pub(crate) async fn look(
     browser: &mut Client,
@@ -41,6 +50,16 @@ pub(crate) async fn look(
                 "axe finds in {page}, {state}, {size}, {scheme}: {found:#}"
             );
         }
+        let cut = value(browser, page, CUT).await?;
+        ensure!(
+            cut.as_array().is_some_and(Vec::is_empty),
+            "{page}, {state}, cuts {cut} off at {width} px"
+        );
+        let nameless = value(browser, page, NAMELESS).await?;
+        ensure!(
+            nameless == false,
+            "{page}, {state}, cuts its name off at {width} px"
+        );
         let wide = "document.documentElement.scrollWidth - innerWidth";
         let overflow = value(browser, page, wide).await?;
         ensure!(

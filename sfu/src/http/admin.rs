@@ -50,7 +50,10 @@ pub(super) async fn end(
     headers: HeaderMap,
 ) -> Result<StatusCode, Problem> {
     allow(&app, &headers, Need::Admin)?;
-    let peer = id.parse().map(PeerId).map_err(|_| Problem::UnknownSession)?;
+    let peer = id
+        .parse()
+        .map(PeerId)
+        .map_err(|_| Problem::UnknownSession)?;
     let shard = app.shared.sessions.shard_of(peer);
     let shard = shard.ok_or(Problem::UnknownSession)?;
     let close = Command::Close(peer, CloseReason::Kicked);

@@ -29,8 +29,8 @@ mod signalling;
 mod twitch;
 mod zip;
 
-use std::sync::{Arc, MutexGuard, PoisonError};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use axum::Router;

@@ -30,22 +30,32 @@ async fn a_rejected_moment_says_why_and_its_credits_pay_another_one() -> Result<
     show.press("not today").await?;
     show.reads(ANN, &format!("Not approved: not today\\. {CREDIT}"))
         .await?;
-    show.until(ANN, "document.querySelector('#credits').innerText === 'You have 100 credits.'")
-        .await?;
+    show.until(
+        ANN,
+        "document.querySelector('#credits').innerText === 'You have 100 credits.'",
+    )
+    .await?;
     ensure!(show.credits(ANN).await? == 100, "the server says so too");
 
     show.asks(ANN, "a calm sea", "credits").await?;
     show.reads(ANN, "In review").await?;
-    let asked = json!({ "cmd": "eval", "page": "ann", "code": "document.querySelector('#ask').open" });
-    ensure!(show.browsers[DESK].ask(asked).await? == false, "no Bits are asked for");
+    let asked =
+        json!({ "cmd": "eval", "page": "ann", "code": "document.querySelector('#ask').open" });
+    ensure!(
+        show.browsers[DESK].ask(asked).await? == false,
+        "no Bits are asked for"
+    );
     ensure!(show.credits(ANN).await? == 0, "they are spent");
     show.decides("a calm sea", "Approve").await?;
     show.reads(ANN, r"Live: \d s left").await?;
     show.sees(ANN, true).await?;
     show.reads(ANN, "Done").await?;
     show.sees(ANN, false).await?;
-    show.until(ANN, "!document.querySelector('#products button[data-unit=credits]')")
-        .await?;
+    show.until(
+        ANN,
+        "!document.querySelector('#products button[data-unit=credits]')",
+    )
+    .await?;
     show.stop().await
 }
 
@@ -68,26 +78,52 @@ async fn stop_ai_now_brings_the_camera_back_to_everybody_and_sells_nothing_until
     show.press("Stop AI now").await?;
     for viewer in [ANN, BOB] {
         let back = show.sees(viewer, false).await? - pressed;
-        println!("{} sees the camera {back:.2} s after Stop AI now", viewer.name);
+        println!(
+            "{} sees the camera {back:.2} s after Stop AI now",
+            viewer.name
+        );
     }
-    show.reads(ANN, &format!("Cancelled: hidden by a moderator\\. {CREDIT}"))
-        .await?;
-    show.until_at(DESK, "dock", "document.querySelector('#pause').textContent === 'Resume queue'")
-        .await?;
+    show.reads(
+        ANN,
+        &format!("Cancelled: hidden by a moderator\\. {CREDIT}"),
+    )
+    .await?;
+    show.until_at(
+        DESK,
+        "dock",
+        "document.querySelector('#pause').textContent === 'Resume queue'",
+    )
+    .await?;
 
     show.asks(BOB, "a garden", "bits").await?;
-    show.reads(BOB, "Not taken: the channel takes no moments for now; they are paused")
-        .await?;
-    let asked = json!({ "cmd": "eval", "page": "bob", "code": "document.querySelector('#ask').open" });
-    ensure!(show.browsers[DESK].ask(asked).await? == false, "nothing is to be paid");
+    show.reads(
+        BOB,
+        "Not taken: the channel takes no moments for now; they are paused",
+    )
+    .await?;
+    let asked =
+        json!({ "cmd": "eval", "page": "bob", "code": "document.querySelector('#ask').open" });
+    ensure!(
+        show.browsers[DESK].ask(asked).await? == false,
+        "nothing is to be paid"
+    );
     show.press("Resume queue").await?;
     let queue = "/v1/channels/show/queue";
-    show.until_at(DESK, "dock", "document.querySelector('#pause').textContent === 'Pause queue'")
+    show.until_at(
+        DESK,
+        "dock",
+        "document.querySelector('#pause').textContent === 'Pause queue'",
+    )
+    .await?;
+    let told = show
+        .ask(Method::GET, queue, &show.dock, &Value::Null)
         .await?;
-    let told = show.ask(Method::GET, queue, &show.dock, &Value::Null).await?;
     ensure!(told.json()["paused"] == false, "{told:?}");
-    show.until(BOB, "document.querySelector('#prompt').value === 'a garden'")
-        .await?;
+    show.until(
+        BOB,
+        "document.querySelector('#prompt').value === 'a garden'",
+    )
+    .await?;
     show.pays(BOB, "").await?;
     show.decides("a garden", "Approve").await?;
     show.sees(BOB, true).await?;

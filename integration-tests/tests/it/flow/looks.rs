@@ -70,12 +70,16 @@ async fn the_panel_and_the_pages_of_those_who_decide_look_well_in_every_state() 
     .await?;
     // Who has not shared who they are is asked to, and cannot pay before.
     show.opens(ANN, "").await?;
-    show.until(ANN, "document.querySelector('#live').textContent === 'live'")
-        .await?;
+    show.until(
+        ANN,
+        "document.querySelector('#live').textContent === 'live'",
+    )
+    .await?;
     show.until(ANN, "document.querySelector('#share').checkVisibility()")
         .await?;
     show.panel_looks(ANN, "stranger").await?;
-    let fill = json!({ "cmd": "type", "page": ANN.panel(), "selector": "#prompt", "text": "a storm" });
+    let fill =
+        json!({ "cmd": "type", "page": ANN.panel(), "selector": "#prompt", "text": "a storm" });
     show.browsers[DESK].ask(fill).await?;
     let button = "document.querySelector('#products button[data-unit=bits]').disabled";
     ensure!(show.until(ANN, button).await? == true, "they cannot pay");
@@ -97,8 +101,12 @@ async fn the_panel_and_the_pages_of_those_who_decide_look_well_in_every_state() 
     show.reads(ANN, "Not approved.*").await?;
     show.panel_looks(ANN, "rejected").await?;
 
-    show.asks(ANN, "a storm over the sea, seen from a lighthouse", "credits")
-        .await?;
+    show.asks(
+        ANN,
+        "a storm over the sea, seen from a lighthouse",
+        "credits",
+    )
+    .await?;
     show.reads(ANN, "In review").await?;
     show.decides("a storm over the sea", "Approve").await?;
     show.reads(ANN, r"Live: \d+ s left").await?;
@@ -108,8 +116,12 @@ async fn the_panel_and_the_pages_of_those_who_decide_look_well_in_every_state() 
     }
     let overlay = format!("/overlay/show#token={}", show.streamer);
     show.open(DESK, "overlay", &overlay).await?;
-    show.until_at(DESK, "overlay", "document.querySelector('#card').dataset.state === 'active'")
-        .await?;
+    show.until_at(
+        DESK,
+        "overlay",
+        "document.querySelector('#card').dataset.state === 'active'",
+    )
+    .await?;
     look(&mut show.browsers[DESK], "overlay", "live", &SIZES[2..]).await?;
     let admin = format!("/admin#token={}", show.streamer);
     show.open(DESK, "admin", &admin).await?;

@@ -111,15 +111,14 @@ impl Show {
         let file = self._folders[0].path().join("moments.sqlite");
         let store = Store::sqlite(&file, Limits::default()).await?;
         store.link_channel("twitch", STREAMER, "show").await?;
-        let (path, policy) = (
-            "/v1/channels/show/policy",
-            json!({ "policy": "manual" }),
-        );
+        let (path, policy) = ("/v1/channels/show/policy", json!({ "policy": "manual" }));
         let streamer = self.streamer.clone();
         let set = self.ask(Method::PUT, path, &streamer, &policy).await?;
         ensure!(set.status == 200, "{set:?}");
         let dock = json!({ "kind": "dock", "channel": "show" });
-        let made = self.ask(Method::POST, "/v1/tokens", &streamer, &dock).await?;
+        let made = self
+            .ask(Method::POST, "/v1/tokens", &streamer, &dock)
+            .await?;
         self.dock = word(&made, "token")?;
         Ok(())
     }
@@ -153,8 +152,11 @@ impl Show {
     /// Somebody opens the streamer's page at Twitch and sees the picture in the panel.
     async fn arrives(&mut self, viewer: Viewer) -> Result<()> {
         self.opens(viewer, "&shared=1").await?;
-        self.until(viewer, "document.querySelector('#live').textContent === 'live'")
-            .await?;
+        self.until(
+            viewer,
+            "document.querySelector('#live').textContent === 'live'",
+        )
+        .await?;
         let panel = viewer.panel();
         let browser = &mut self.browsers[viewer.browser];
         let watch = json!({ "cmd": "watch_frames", "page": panel, "selector": "#video" });
@@ -214,8 +216,7 @@ impl Show {
     async fn asks(&mut self, viewer: Viewer, prompt: &str, unit: &str) -> Result<()> {
         let (panel, browser) = (viewer.panel(), viewer.browser);
         let button = format!("#products button[data-unit={unit}]");
-        let fill =
-            json!({ "cmd": "type", "page": panel, "selector": "#prompt", "text": prompt });
+        let fill = json!({ "cmd": "type", "page": panel, "selector": "#prompt", "text": prompt });
         self.browsers[browser].ask(fill).await?;
         let ready = format!("document.querySelector('{button}')?.disabled === false");
         self.until(viewer, &ready).await?;
@@ -266,9 +267,8 @@ impl Show {
         browser.catch_up();
         let since = now();
         let from = browser.seen.len();
-        let is_so = |frame: &Frame| {
-            frame.t >= since && frame.n.is_some() && frame.inverted == inverted
-        };
+        let is_so =
+            |frame: &Frame| frame.t >= since && frame.n.is_some() && frame.inverted == inverted;
         let what = if inverted { "the moment" } else { "the camera" };
         let line = browser
             .wait_from(from, what, |line| {

@@ -36,7 +36,10 @@ async fn bits_buy_a_moment_that_everybody_sees_after_its_approval() -> Result<()
     ensure!(!others.contains(WISH), "not reviewed, and told: {others}");
     let origin = show.sim.panel_url();
     let told = show.traffic(CLEO.browser, CLEO.name, &origin);
-    ensure!(!told.contains(WISH), "not reviewed, and told to other pages");
+    ensure!(
+        !told.contains(WISH),
+        "not reviewed, and told to other pages"
+    );
     show.pays(BOB, "northern lights").await?;
 
     let pressed = show.decides(WISH, "Approve").await?;
@@ -68,7 +71,11 @@ async fn bits_buy_a_moment_that_everybody_sees_after_its_approval() -> Result<()
         let faults = frames::faults(&frames);
         ensure!(faults.is_empty(), "{}: {faults:?}", viewer.name);
         let moments = frames::moments(&frames);
-        println!("{} saw {} pictures, moments {moments:?}", viewer.name, frames.len());
+        println!(
+            "{} saw {} pictures, moments {moments:?}",
+            viewer.name,
+            frames.len()
+        );
         ensure!(
             moments.len() == 2 && moments.iter().all(|(.., count)| *count > 20),
             "{} saw {moments:?}",
@@ -158,7 +165,10 @@ fn no_secret_travels(show: &mut Show) -> Result<()> {
     }
     // Nobody learns more of another viewer than their name.
     let (_, text, _) = &told[2];
-    ensure!(!text.contains("Uopaque7") && !text.contains("Uopaque8"), "cleo knows ids of others");
+    ensure!(
+        !text.contains("Uopaque7") && !text.contains("Uopaque8"),
+        "cleo knows ids of others"
+    );
     Ok(())
 }
 

@@ -26,8 +26,17 @@ async fn a_bridge_that_is_loaded_anew_goes_on_with_the_running_moment() -> Resul
     show.browsers[DESK]
         .ask(json!({ "cmd": "reload", "page": "bridge" }))
         .await?;
+    let browser = &mut show.browsers[DESK];
+    let warned = |l: &serde_json::Value| l["event"] == "dialog" && l["kind"] == "beforeunload";
+    browser
+        .wait_for("a warning that the stream would end", warned)
+        .await?;
     let after = show
-        .until_at(DESK, "bridge", "window.reverie.state === 'live' && window.reverie.session")
+        .until_at(
+            DESK,
+            "bridge",
+            "window.reverie.state === 'live' && window.reverie.session",
+        )
         .await?;
     ensure!(before != after, "another session: {after}");
     let card = "document.querySelector('#now').checkVisibility() && \
