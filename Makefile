@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 # Says which step begins, so that the last such line before an error names what failed.
 step = @printf '\n==> %s\n' '$(1)'
 
-.PHONY: help setup run twitch-sim demo conformance test lint interop cuda bench bench-moments bench-stage golden fuzz fmt audit clean \
+.PHONY: help setup run twitch-sim demo conformance test lint interop cuda bench bench-moments soak bench-stage golden fuzz fmt audit clean \
 	lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
 
 help: ## List the habits
@@ -70,9 +70,14 @@ bench: ## Measure the codecs and the forwarding path
 	cargo bench -p reverie-sfu --bench forward
 	cargo bench -p reverie-sfu --bench stray
 
-bench-moments: ## Measure the store of moments on SQLite and PostgreSQL
+bench-moments: ## Measure the store of moments and its events to 1000 readers, on SQLite and PostgreSQL
 	@scripts/setup bench
 	@cargo bench --quiet -p reverie-moments --bench store
+	@ulimit -n 4096 && cargo bench --quiet -p reverie-integration-tests --no-default-features --bench fanout
+
+soak: ## Kill three servers 200 times while 600 moments run over 20 channels (about a quarter of an hour)
+	@scripts/setup test
+	REVERIE_SOAK=1 cargo nextest run --workspace --locked --no-capture -E 'test(/^kills::soak::/) or test(/^model::/)'
 
 bench-stage: ## Measure the diffusion stage: DEVICE=cuda MODEL=sd-turbo-shape STEPS=1 KIND=bf16 CHANNELS=6 COMPARE=python
 	@scripts/setup bench

@@ -25,7 +25,7 @@ export function prepare() {
   });
 }
 
-/** Runs before a page's own scripts: tells what they send and get over HTTP, event streams as they come. */
+/** Runs before a page's own scripts: tells what they send and get over HTTP and WebSocket, streams as they come. */
 export function record() {
   const scope = /** @type {any} */ (window);
   const real = window.fetch;
@@ -38,6 +38,20 @@ export function record() {
     void pour(request.url, copy);
     return response;
   };
+
+  window.WebSocket = new Proxy(window.WebSocket, {
+    construct(target, args, newTarget) {
+      const socket = /** @type {WebSocket} */ (Reflect.construct(target, args, newTarget));
+      tell('sent', { url: socket.url, method: 'WebSocket', body: JSON.stringify(args.slice(1)) });
+      const send = socket.send.bind(socket);
+      socket.send = (data) => {
+        tell('sent', { url: socket.url, method: 'message', body: String(data) });
+        send(data);
+      };
+      socket.addEventListener('message', ({ data }) => tell('got', { url: socket.url, text: `${data}\n` }));
+      return socket;
+    },
+  });
 
   /** @param {string} url @param {Response} response */
   async function pour(url, response) {

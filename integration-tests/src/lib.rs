@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod camera;
 pub mod client;
 pub mod frames;
 pub mod fuzzing;
@@ -10,5 +11,6 @@ pub mod http;
 pub mod relay;
 pub mod secure;
 pub mod server;
+pub mod socket;
 pub mod stages;
 pub mod twitch_sim;

@@ -39,7 +39,12 @@ const ONLY_IN: [(&str, &[&str]); 21] = [
     ("rtp", &["transcoder/"]),
     (
         "str0m",
-        &["sfu/src/engine/", "sfu/tests/engine/", "sfu/benches/"],
+        &[
+            "sfu/src/engine/",
+            "sfu/tests/engine/",
+            "sfu/benches/",
+            "integration-tests/src/camera.rs",
+        ],
     ),
     (
         "axum",
@@ -50,7 +55,14 @@ const ONLY_IN: [(&str, &[&str]); 21] = [
     ("mio", &["sfu/src/shard/"]),
     ("jsonwebtoken", &["sfu/src/auth/", "sfu/src/twitch/"]),
     ("argon2", &["sfu/src/auth/password.rs"]),
-    ("sqlx", &["moments/src/store/", "moments/tests/store/"]),
+    (
+        "sqlx",
+        &[
+            "moments/src/store/",
+            "moments/tests/store/",
+            "integration-tests/tests/it/kills/",
+        ],
+    ),
     ("rustls", &["sfu/src/tls/", "integration-tests/"]),
     ("tokio_rustls", &["sfu/src/tls/", "integration-tests/"]),
     ("rcgen", &["sfu/src/tls/", "sfu/tests/command.rs"]),

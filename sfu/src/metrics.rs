@@ -89,6 +89,10 @@ pub struct Metrics {
     pub(crate) moment_transitions: IntCounterVec,
     pub(crate) store_errors: IntCounterVec,
     pub(crate) event_streams: IntGaugeVec,
+    /// WebSockets by why they ended.
+    pub(crate) socket_closes: IntCounterVec,
+    /// Their commands.
+    pub(crate) socket_commands: IntCounterVec,
     pub(crate) auth_refusals: IntCounterVec,
     pub(crate) tls_handshakes: IntCounterVec,
     pub(crate) tls_reloads: IntCounterVec,
@@ -381,6 +385,16 @@ impl Metrics {
                 &["call"],
             ),
             event_streams: m.gauges("events_connections", "Open event streams.", &["transport"]),
+            socket_closes: m.counters(
+                "socket_closes_total",
+                "WebSockets of channels that ended.",
+                &["reason"],
+            ),
+            socket_commands: m.counters(
+                "socket_commands_total",
+                "Commands of WebSockets.",
+                &["command", "result"],
+            ),
             auth_refusals: m.counters(
                 "auth_refusals_total",
                 "Requests without a token, with one that is invalid, and with one for something else.",

@@ -290,6 +290,8 @@ impl Running {
         for shard in &shared.shards {
             close(shard).await;
         }
+        let grace = shared.config.http.shutdown_grace;
+        self.app.sockets.over(grace).await;
         for task in self.tasks {
             // A panic of a connection was logged where it happened.
             let _ = task.await;

@@ -87,7 +87,8 @@ impl Entry {
 }
 
 /// An entry as it is told.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
+#[schema(as = Pipeline)]
 pub struct Told {
     /// Its name.
     pub name: String,

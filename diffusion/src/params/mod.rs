@@ -8,6 +8,7 @@ mod blend;
 mod check;
 mod family;
 mod files;
+mod overlay;
 mod patch;
 mod problem;
 mod rules;

@@ -8,8 +8,10 @@
 mod flow;
 mod path;
 mod random;
+mod wire;
 
 pub use path::{Bursts, Class, Conditions, Counts, Rate};
+pub use wire::Wire;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};

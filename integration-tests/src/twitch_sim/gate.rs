@@ -19,9 +19,12 @@ pub(super) async fn gate(Of(state): Of<Arc<State>>, request: Request, next: Next
         let mut world = state.lock();
         (world.count(&route), world.take_fault(&route))
     };
-    if let Some(fault) = &fault {
-        tokio::time::sleep(Duration::from_millis(fault.delay_ms)).await;
-    }
+    let delay = |after| {
+        let fault = fault.as_ref().filter(|fault| fault.after == after);
+        Duration::from_millis(fault.map_or(0, |fault| fault.delay_ms))
+    };
+    let (before, after) = (delay(false), delay(true));
+    tokio::time::sleep(before).await;
     let broken = fault.filter(|fault| fault.status != 0);
     let told_to_wait = broken.as_ref().is_some_and(|fault| fault.status == 429);
     let mut response = match (&broken, &rate) {
@@ -29,6 +32,7 @@ pub(super) async fn gate(Of(state): Of<Arc<State>>, request: Request, next: Next
         (_, Some(rate)) if rate.exceeded => refused(429, "too many requests"),
         _ => next.run(request).await,
     };
+    tokio::time::sleep(after).await;
     if let Some(fault) = broken.filter(|fault| fault.after) {
         response = refused(fault.status, "done, and then as it was told to");
     }

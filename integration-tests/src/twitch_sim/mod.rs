@@ -162,6 +162,11 @@ impl TwitchSim {
         self.state.lock().set_limit(route, calls, window_s);
     }
 
+    /// Somebody more, of whom Twitch knows from now on.
+    pub fn add_user(&self, id: &str, name: &str) {
+        self.state.lock().add_user(id, name);
+    }
+
     /// How often a route was called, with success or without.
     #[must_use]
     pub fn calls(&self, route: &str) -> usize {

@@ -136,7 +136,7 @@ pub struct Fault {
     /// How late it is answered.
     #[serde(default)]
     pub delay_ms: u64,
-    /// Whether the call is carried out, and only its answer is this one.
+    /// Whether the call is carried out first, and only its answer is late or this one.
     #[serde(default)]
     pub after: bool,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use hyper::Method;
 use reverie_config::Secret;
-use reverie_integration_tests::client::PATIENCE;
+use reverie_integration_tests::client::{Client, PATIENCE};
 use reverie_integration_tests::http::{self, Answer, send};
 use reverie_integration_tests::server::{TestServer, config};
 use reverie_sfu::{Server, StartError};
@@ -294,6 +294,64 @@ async fn the_stage_follows_a_patch_and_a_new_pipeline_begins_with_it() -> Result
         states == ["LOADING", "ONLINE", "OFFLINE", "LOADING", "ONLINE"],
         "{states:?}"
     );
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_moment_lays_its_parameters_over_the_channels_while_it_is_shown() -> Result<()> {
+    let server = TestServer::start().await?;
+    let mut publisher = Client::aiortc_publish(&server.url("/whip/show"))?;
+    server
+        .channel_until("show", "live", |c| c["live"] == true)
+        .await?;
+    // What the stage is to have while the moment is shown.
+    let (_, tag) = patched(
+        &server,
+        &json!({ "processors": ["blur"], "seed": 5, "prompt": "rain" }),
+    )
+    .await?;
+    let (_, own) = patched(
+        &server,
+        &json!({ "processors": null, "seed": null, "prompt": "rain" }),
+    )
+    .await?;
+    let moments = server.url("/v1/channels/show/moments");
+    let ask = |params: Value| {
+        let url = &moments;
+        let body = json!({ "prompt": "rain", "pipeline": "processors", "duration_s": 60, "params": params });
+        async move { http::post(url, &body).await }
+    };
+    for (params, pointer) in [
+        (json!({ "model_id": "other/model" }), "/params/model_id"),
+        (json!({ "prompt": "snow" }), "/params/prompt"),
+        (json!({ "seeds": 5 }), "/params/seeds"),
+    ] {
+        let answer = ask(params).await?;
+        is_problem(&answer, 422, pointer)?;
+        ensure!(pointers(&answer.json()) == [pointer], "{answer:?}");
+    }
+    let asked = ask(json!({ "processors": ["blur"], "seed": 5 })).await?;
+    ensure!(asked.status == 201, "{asked:?}");
+    let moment = asked.json();
+    ensure!(moment["params"]["seed"] == 5, "{moment}");
+    let in_force = |tag: String| move |s: &Value| s["last_params_hash"] == tag.trim_matches('"');
+    let shown = status_until(&server, "laid over", in_force(tag)).await?;
+    ensure!(shown["params_hash"] == own.trim_matches('"'), "{shown}");
+    let id = moment["id"].as_str().context("an id")?.to_owned();
+    status_until(&server, "shown", |s| s["phase"] == "active").await?;
+    send(
+        Method::POST,
+        &server.url(&format!("/v1/moments/{id}/stop")),
+        &[],
+        "",
+    )
+    .await?;
+    server.ended(&id).await?;
+    let next = ask(json!({})).await?;
+    ensure!(next.status == 201, "{next:?}");
+    status_until(&server, "the channel's own again", in_force(own)).await?;
+    publisher.stop().await?;
+    server.stop().await;
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use crate::conformance::is_problem;
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// A server with a live channel, and its publisher.
-async fn live() -> Result<(TestServer, Client)> {
+pub(crate) async fn live() -> Result<(TestServer, Client)> {
     let server = TestServer::start().await?;
     let publisher = Client::aiortc_publish(&server.url("/whip/show"))?;
     server
@@ -39,16 +39,18 @@ async fn about(server: &TestServer, moment: &Value, act: &str) -> Result<Answer>
     send(Method::POST, &url, &[("if-match", &tag)], "").await
 }
 
-async fn ask(server: &TestServer, body: &Value) -> Result<Value> {
+pub(crate) async fn ask(server: &TestServer, body: &Value) -> Result<Value> {
     let answer = http::post(&server.url("/v1/channels/show/moments"), body).await?;
     ensure!(answer.status == 201, "{answer:?}");
     Ok(answer.json())
 }
 
 /// A free product that a moderator has to look at.
-async fn with_product(server: &TestServer, driver: &str) -> Result<()> {
-    let settings = json!({ "driver": driver, "products": [{ "sku": "wave", "duration_s": 1 }] });
+pub(crate) async fn with_product(server: &TestServer, driver: &str) -> Result<()> {
+    let settings = json!({ "driver": driver });
     put(server, "/v1/channels/show/settings", &settings).await?;
+    let products = json!({ "products": [{ "sku": "wave", "price": 0, "duration_s": 1 }] });
+    put(server, "/v1/channels/show/products", &products).await?;
     Ok(())
 }
 

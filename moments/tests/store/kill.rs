@@ -9,12 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use reverie_moments::life::{Limits, Policy, State};
-use reverie_moments::store::{Event, Store};
+use reverie_moments::store::Store;
 use sqlx::AnyPool;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::model::random::Random;
-use crate::postgres;
+use crate::{log, postgres};
 use worker::{Job, WORKER, now_ms};
 
 /// How long everything that is left may take once nobody is killed any more.
@@ -177,7 +177,7 @@ async fn check(store: &Store, url: &str, plan: &Plan) {
             .events(&format!("c{channel}"), 0, 100_000)
             .await
             .unwrap();
-        check_channel(&events, &mut ends);
+        log::check(&events, &mut ends);
     }
     assert_eq!(ends.len(), plan.moments);
     let shown = ends
@@ -209,41 +209,6 @@ async fn check(store: &Store, url: &str, plan: &Plan) {
     assert_eq!(count("SELECT COUNT(*) FROM ledger").await, failed);
     let balances = count("SELECT CAST(COALESCE(SUM(balance), 0) AS BIGINT) FROM accounts").await;
     assert_eq!(balances, failed * worker::PRICE);
-}
-
-/// Reads the log of a channel as its only witness.
-fn check_channel(events: &[Event], ends: &mut BTreeMap<String, State>) {
-    let mut states: BTreeMap<&str, State> = BTreeMap::new();
-    let mut paid = BTreeSet::new();
-    let mut live = None;
-    for (n, event) in (1..).zip(events) {
-        assert_eq!(event.n, n, "a number is missing");
-        if event.moment.is_empty() {
-            continue;
-        }
-        let body: serde_json::Value = serde_json::from_str(&event.body).unwrap();
-        let state = |of: &str| State::named(body["data"][of].as_str().unwrap_or_default());
-        let (from, to) = (state("from"), state("state").unwrap());
-        assert_eq!(states.insert(&event.moment, to), from, "{event:?}");
-        assert!(from.is_none_or(|from| from.may_become(to)), "{event:?}");
-        if from == Some(State::Submitted) {
-            assert!(paid.insert(&event.moment), "paid twice: {event:?}");
-        }
-        if from.is_some_and(State::is_live) {
-            assert_eq!(live.take(), Some(&event.moment), "{event:?}");
-        }
-        if to.is_live() {
-            assert_eq!(live.replace(&event.moment), None, "two are live: {event:?}");
-        }
-        if to.is_ended() {
-            assert_eq!(
-                ends.insert(event.moment.clone(), to),
-                None,
-                "ended twice: {event:?}"
-            );
-        }
-    }
-    assert_eq!(live, None);
 }
 
 /// Every notice of the outbox was sent, and repeated at most once for each process that was killed.

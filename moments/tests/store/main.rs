@@ -6,6 +6,8 @@
 )]
 
 mod kill;
+#[path = "../support/log.rs"]
+mod log;
 mod model;
 mod people;
 #[path = "../support/postgres.rs"]

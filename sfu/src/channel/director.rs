@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use reverie_moments::MomentId;
 use reverie_transcoder::time::Pts;
+use serde_json::{Map, Value};
 
 use crate::engine::Urgency;
 
@@ -60,7 +61,15 @@ pub(crate) struct Run {
 pub(crate) struct Engagement {
     pub(crate) run: Run,
     pub(crate) pipeline: String,
+    pub(crate) look: Look,
+}
+
+/// How a moment is shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Look {
     pub(crate) prompt: String,
+    /// What it lays over the channel's parameters.
+    pub(crate) overlay: Map<String, Value>,
 }
 
 /// What to do.
@@ -70,8 +79,8 @@ pub(crate) enum Action {
     Spawn(String),
     /// Unload the stage.
     Unload,
-    /// Give the stage this prompt.
-    Style(String),
+    /// Let the stage show this.
+    Style(Look),
     /// Feed the camera to the pipeline, or stop and forget what is in it.
     Feed(bool),
     /// Cut the camera.
@@ -364,7 +373,7 @@ impl Director {
             State::Cold => self.load(wanted.pipeline),
             State::Loading | State::Warm(_) if !right => self.load(wanted.pipeline),
             State::Warm(_) if self.live => {
-                self.actions.push(Action::Style(wanted.prompt));
+                self.actions.push(Action::Style(wanted.look));
                 self.actions.push(Action::Feed(true));
                 self.state = State::Priming;
             }

@@ -13,7 +13,8 @@ const KEPT: usize = 512;
 const BEHIND: usize = 256;
 
 /// One event as it is sent.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = Event)]
 pub(crate) struct Entry {
     /// Number; grows by one, also over restarts of the server (it starts at the wall clock's milliseconds).
     pub n: u64,
@@ -25,6 +26,7 @@ pub(crate) struct Entry {
     /// Version of what it is about, where that has one.
     pub version: u64,
     /// Depends on the type.
+    #[schema(value_type = Object)]
     pub data: Value,
 }
 

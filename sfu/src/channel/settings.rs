@@ -1,9 +1,9 @@
-//! What a channel is set to beside its policy: who starts its moments, and what viewers may ask for. Pure.
+//! What a channel is set to beside its policy: who starts its moments. Pure.
 
 use serde::{Deserialize, Serialize};
 
 /// Who says when a moment that is ready starts, and when it stops.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Driver {
     /// The server: it starts at its first picture and stops when its duration is over.
@@ -13,37 +13,17 @@ pub(crate) enum Driver {
     Bridge,
 }
 
-/// Something a viewer can ask for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Product {
-    /// Its name.
-    pub(crate) sku: String,
-    /// In Bits; nothing is paid for 0.
-    #[serde(default)]
-    pub(crate) price: u32,
-    /// For how long, in seconds; the server's default without it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) duration_s: Option<f64>,
-}
-
 /// See the module. What is not said has its default.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Settings {
     pub(crate) driver: Driver,
-    pub(crate) products: Vec<Product>,
 }
 
 impl Settings {
     /// What the store has; the defaults where it has what a newer server wrote.
     pub(crate) fn read(stored: &str) -> Self {
         serde_json::from_str(stored).unwrap_or_default()
-    }
-
-    /// The product of this name.
-    pub(crate) fn product(&self, sku: &str) -> Option<&Product> {
-        self.products.iter().find(|product| product.sku == sku)
     }
 }
 

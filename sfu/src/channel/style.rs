@@ -1,9 +1,9 @@
 //! The parameters of one channel: what is asked for, what is in force, and what the stage has yet to answer. Pure.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use reverie_diffusion::params::{Family, Params, Plan, Problems};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A change that was handed to the stage.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,7 +12,7 @@ pub(super) struct Asked {
     pub(super) hot: Vec<String>,
     /// What holds once it is loaded.
     pub(super) reload: Vec<String>,
-    /// Everything as it is then; `None` for a moment's prompt, which is not kept.
+    /// Everything as it is then; `None` for what a moment shows, which is not kept.
     params: Option<Params>,
 }
 
@@ -21,10 +21,19 @@ pub(super) struct Asked {
 pub(super) struct Change {
     /// Everything as it shall be, with a transition that is to begin.
     params: Params,
-    /// The prompt is the patch's from now on, whatever a moment shows.
-    takes_prompt: bool,
+    /// These are the patch's from now on, whatever a moment shows.
+    taken: Vec<String>,
     hot: Vec<String>,
     reload: Vec<String>,
+}
+
+/// How a moment is to be shown.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Showing {
+    /// The fields that are the moment's, its prompt among them.
+    fields: BTreeSet<String>,
+    /// The parameters as they are meanwhile, but its prompt; `None` where the stage has them already.
+    whole: Option<Value>,
 }
 
 /// See the module. Lives as long as its channel, over all its pipelines.
@@ -35,8 +44,8 @@ pub(super) struct Style {
     params: Params,
     /// What the stage said yes to last.
     in_force: Params,
-    /// The prompt shown is a moment's.
-    is_moments: bool,
+    /// The fields that the stage has from a moment, the last one if none is shown.
+    moments: BTreeSet<String>,
     asked: VecDeque<Asked>,
 }
 
@@ -46,7 +55,7 @@ impl Style {
             params: defaults.clone(),
             in_force: defaults.clone(),
             defaults,
-            is_moments: false,
+            moments: BTreeSet::new(),
             asked: VecDeque::new(),
         }
     }
@@ -58,7 +67,7 @@ impl Style {
     /// A pipeline begins, with what this returns.
     pub(super) fn begin(&mut self) -> Params {
         self.asked.clear();
-        self.is_moments = false;
+        self.moments.clear();
         self.in_force = self.params.clone();
         self.params.clone()
     }
@@ -75,13 +84,17 @@ impl Style {
             params = params.suited(family);
         }
         let Plan { mut hot, reload } = self.params.plan(&params);
-        let takes_prompt = self.is_moments && (names("prompt") || names("transition"));
-        if takes_prompt && names("prompt") && !hot.iter().any(|name| name == "prompt") {
-            hot.push("prompt".to_owned());
+        let takes = |field: &&String| names(field) || (*field == PROMPT && names("transition"));
+        let taken: Vec<String> = self.moments.iter().filter(takes).cloned().collect();
+        for field in taken.iter().filter(|field| names(field)) {
+            let is_told = |told: &String| told.split(['.', '[']).next() == Some(field);
+            if !hot.iter().chain(&reload).any(is_told) {
+                hot.push(field.clone());
+            }
         }
         let change = Change {
             params,
-            takes_prompt,
+            taken,
             hot,
             reload,
         };
@@ -90,22 +103,26 @@ impl Style {
 
     /// A change for the stage: all parameters as a merge patch, so that one that was refused or lost is made up for.
     pub(super) fn text(&self, change: &Change) -> String {
-        let mut whole = change.params.to_json();
+        let mut whole = self.whole(&change.params);
+        let kept = |field: &&String| !change.taken.contains(field);
+        for field in self.moments.iter().filter(kept) {
+            leave_out(&mut whole, field);
+        }
+        whole.to_string()
+    }
+
+    /// Parameters as a merge patch over any that the stage may have.
+    fn whole(&self, params: &Params) -> Value {
+        let mut whole = params.to_json();
         // A merge patch removes only what it sets to null.
         for known in [&self.params, &self.in_force] {
             for path in known.lora_dict.keys() {
-                if !change.params.lora_dict.contains_key(path) {
+                if !params.lora_dict.contains_key(path) {
                     whole["lora_dict"][path] = Value::Null;
                 }
             }
         }
-        if self.is_moments
-            && !change.takes_prompt
-            && let Some(fields) = whole.as_object_mut()
-        {
-            fields.remove("prompt");
-        }
-        whole.to_string()
+        whole
     }
 
     /// The change is made; the stage has it, if there is one.
@@ -113,7 +130,9 @@ impl Style {
         let params = change.params.settled();
         self.params = params.clone();
         if has_stage {
-            self.is_moments &= !change.takes_prompt;
+            for field in &change.taken {
+                self.moments.remove(field);
+            }
             self.asked.push_back(Asked {
                 hot: change.hot,
                 reload: change.reload,
@@ -124,11 +143,29 @@ impl Style {
         }
     }
 
-    /// The stage was handed a moment's prompt.
-    pub(super) fn moment(&mut self) {
-        self.is_moments = true;
+    /// What a moment comes to that lays `overlay` over the parameters.
+    ///
+    /// # Errors
+    /// If they do not take it.
+    pub(super) fn showing(&self, overlay: &Map<String, Value>) -> Result<Showing, Problems> {
+        let params = self.params.overlaid(overlay)?;
+        let mut fields: BTreeSet<String> = overlay.keys().cloned().collect();
+        // What an earlier moment laid over is to be gone.
+        let strayed = self.moments.iter().any(|field| field != PROMPT);
+        let whole = (strayed || !fields.is_empty()).then(|| {
+            let mut whole = self.whole(&params);
+            leave_out(&mut whole, PROMPT);
+            whole
+        });
+        fields.insert(PROMPT.to_owned());
+        Ok(Showing { fields, whole })
+    }
+
+    /// The stage was handed what a moment shows.
+    pub(super) fn show(&mut self, showing: Showing) {
+        self.moments = showing.fields;
         self.asked.push_back(Asked {
-            hot: vec!["prompt".to_owned()],
+            hot: self.moments.iter().cloned().collect(),
             reload: Vec::new(),
             params: None,
         });
@@ -151,6 +188,22 @@ impl Style {
     pub(super) fn fell_back(&mut self, running: &Params) {
         self.params = self.params.fall_back(running);
         self.in_force = self.in_force.fall_back(running);
+    }
+}
+
+impl Showing {
+    /// What the stage is given beside the prompt.
+    pub(super) fn text(&self) -> Option<String> {
+        self.whole.as_ref().map(Value::to_string)
+    }
+}
+
+/// The field that each moment brings.
+const PROMPT: &str = "prompt";
+
+fn leave_out(whole: &mut Value, field: &str) {
+    if let Some(fields) = whole.as_object_mut() {
+        fields.remove(field);
     }
 }
 

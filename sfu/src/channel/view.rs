@@ -2,12 +2,13 @@
 
 use reverie_moments::life::Moment;
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::engine::LayerState;
 
 /// A moment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = Moment)]
 pub(crate) struct MomentView {
     /// Its id.
     pub id: String,
@@ -19,6 +20,10 @@ pub(crate) struct MomentView {
     pub reviewed: bool,
     /// The stage that shows it.
     pub pipeline: String,
+    /// What it lays over the channel's parameters.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    pub params: Map<String, Value>,
     /// `submitted`, `pending_approval`, `queued`, `warming`, `active`, `completed`, `rejected`, `expired`, `failed` or
     /// `cancelled`.
     pub state: &'static str,
@@ -62,6 +67,7 @@ impl MomentView {
             // Places begin with 1, and are given with the queue's first one.
             reviewed: moment.seq > 0,
             pipeline: pipeline_of(moment).unwrap_or_default(),
+            params: overlay_of(moment),
             state: moment.state.as_str(),
             duration_s: moment.duration as f64 / 1000.0,
             version: moment.version,
@@ -95,13 +101,26 @@ pub(crate) fn pipeline_of(moment: &Moment) -> Option<String> {
     Some(params.get("pipeline")?.as_str()?.to_owned())
 }
 
+/// What a moment lays over the parameters of its channel.
+pub(crate) fn overlay_of(moment: &Moment) -> Map<String, Value> {
+    let mut params: Value = serde_json::from_str(&moment.params).unwrap_or_default();
+    match params.get_mut("params").map(Value::take) {
+        Some(Value::Object(overlay)) => overlay,
+        _ => Map::new(),
+    }
+}
+
 /// What a moment keeps of how it is shown.
-pub(crate) fn params_of(pipeline: &str) -> String {
-    json!({ "pipeline": pipeline }).to_string()
+pub(crate) fn params_of(pipeline: &str, overlay: &Map<String, Value>) -> String {
+    if overlay.is_empty() {
+        return json!({ "pipeline": pipeline }).to_string();
+    }
+    json!({ "pipeline": pipeline, "params": overlay }).to_string()
 }
 
 /// The layers of a simulcast picture in rising order, in the words of the WHEP event `layers`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Layers)]
 pub(crate) struct LayersView {
     /// Those that can be watched now.
     pub active: Vec<LayerView>,
@@ -110,7 +129,8 @@ pub(crate) struct LayersView {
 }
 
 /// One layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Layer)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct LayerView {
     /// The publisher's name for it (`a=rid`).
@@ -163,7 +183,8 @@ impl LayersView {
 }
 
 /// The pipeline of a channel.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = LoadedPipeline)]
 pub(crate) struct PipelineView {
     /// `cold`, `loading`, `warm`, `active` or `error`.
     pub state: &'static str,
@@ -174,7 +195,7 @@ pub(crate) struct PipelineView {
 }
 
 /// How the pipeline of a channel fares.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, utoipa::ToSchema)]
 pub(crate) struct PipelineStatus {
     /// The loaded stage.
     pub name: Option<String>,
@@ -186,6 +207,7 @@ pub(crate) struct PipelineStatus {
     pub params_hash: String,
     /// What is counted and judged.
     #[serde(flatten)]
+    #[schema(value_type = Object)]
     pub status: reverie_diffusion::status::View,
 }
 
@@ -205,7 +227,8 @@ pub(crate) struct ParamsEvent {
 }
 
 /// A channel.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+#[schema(as = Channel)]
 pub(crate) struct ChannelView {
     /// Its name.
     pub channel: String,

@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::App;
@@ -15,10 +15,11 @@ use crate::auth::Need;
 use crate::engine::ids::PeerId;
 use crate::engine::{CloseReason, Command};
 
-/// Body of a drain.
-#[derive(Debug, Deserialize)]
+/// Body of a drain, and its answer.
+#[derive(Debug, Deserialize, Serialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Drain {
+pub(super) struct Drain {
+    /// Whether new sessions are refused.
     draining: bool,
 }
 
@@ -67,12 +68,13 @@ pub(super) async fn drain(
     State(app): State<App>,
     headers: HeaderMap,
     body: Body,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Json<Drain>, Problem> {
     allow(&app, &headers, Need::Admin)?;
     let wanted: Drain = body_of(&app, &headers, body, false).await?;
     app.set_draining(wanted.draining);
     tracing::info!(draining = wanted.draining, "an admin drains the server");
-    Ok(Json(json!({ "draining": app.is_draining() })))
+    let draining = app.is_draining();
+    Ok(Json(Drain { draining }))
 }
 
 /// `GET /v1/admin/config`: the configuration in force as TOML, its secrets masked.

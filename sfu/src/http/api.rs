@@ -14,14 +14,14 @@ use crate::auth::Need;
 use crate::channel::{ChannelView, Handle, Message, PipelineView};
 
 /// Body of a request to load a stage.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct WarmUp {
+pub(super) struct WarmUp {
     pipeline: Option<String>,
 }
 
 /// All channels.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Channels {
     channels: Vec<ChannelView>,
 }

@@ -72,11 +72,30 @@ pub(super) fn find<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 /// Refuses a request with cookies that would change something and does not come from a page of this server: browsers send
 /// cookies along whoever asks them to, but say where they were asked.
+///
+/// A WebSocket counts as a change: it carries commands, and a page of anybody may open one and read what comes.
 pub(super) fn same_origin(app: &App, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    if method.is_safe() || is_own(app, headers) {
+    let reads = method.is_safe() && !headers.contains_key(header::UPGRADE);
+    if reads || is_own(app, headers) {
         return Ok(());
     }
     Err(Problem::CrossSite)
+}
+
+/// Refuses a WebSocket that a page opens whose origin may not call: browsers ask nobody before they open one, as they do
+/// before other requests.
+pub(super) fn from_allowed_origin(app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let allowed = &app.shared.config.http.allowed_origins;
+    let is_allowed = allowed
+        .iter()
+        .any(|one| one == "*" || origin == one.as_str());
+    if is_allowed || is_own(app, headers) {
+        return Ok(());
+    }
+    Err(Problem::Origin)
 }
 
 fn is_own(app: &App, headers: &HeaderMap) -> bool {

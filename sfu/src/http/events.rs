@@ -1,5 +1,6 @@
 //! `GET /v1/channels/{channel}/events`: server-sent events with resume.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(super) async fn follow(
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     allow(&app, &headers, Need::Look(&name.0))?;
     let decides = is_trusted(&app, &headers, Need::Moderate(&name.0));
-    let open = Open::new(&app)?;
+    let open = Open::new(&app, "sse")?;
     let after = last_event_id(&headers).or_else(|| query.ok().and_then(|Query(q)| q.last_event_id));
     let channel = app.channels.open(&name.0, Opener::Viewer)?;
     let subscription = channel
@@ -63,17 +64,19 @@ pub(super) fn pings() -> KeepAlive {
     KeepAlive::new().interval(PING).text("ping")
 }
 
-/// An entry as it is sent; who may not decide about moments reads no prompt that was not let in.
+/// An entry as it is told; who may not decide about moments reads no prompt that was not let in.
+pub(super) fn as_told(entry: &Entry, decides: bool) -> Cow<'_, Entry> {
+    if decides {
+        return Cow::Borrowed(entry);
+    }
+    Cow::Owned(Entry {
+        data: concealed(entry.data.clone()),
+        ..entry.clone()
+    })
+}
+
 fn event(entry: &Entry, decides: bool) -> Event {
-    let data = if decides {
-        serde_json::to_string(entry)
-    } else {
-        let data = concealed(entry.data.clone());
-        serde_json::to_string(&Entry {
-            data,
-            ..entry.clone()
-        })
-    };
+    let data = serde_json::to_string(&as_told(entry, decides));
     let data = data.expect("an entry has only string keys");
     Event::default()
         .id(entry.n.to_string())
@@ -84,22 +87,24 @@ fn event(entry: &Entry, decides: bool) -> Event {
 /// Counts an open stream.
 pub(super) struct Open {
     app: App,
+    transport: &'static str,
     _permit: tokio::sync::OwnedSemaphorePermit,
 }
 
 impl Open {
     /// Takes one of the places for event streams.
-    pub(super) fn new(app: &App) -> Result<Self, Problem> {
+    pub(super) fn new(app: &App, transport: &'static str) -> Result<Self, Problem> {
         let permit = app.event_streams.clone().try_acquire_owned().map_err(|_| {
             Problem::Busy("there are already as many event streams as this server keeps".to_owned())
         })?;
         app.shared
             .metrics
             .event_streams
-            .with_label_values(&["sse"])
+            .with_label_values(&[transport])
             .inc();
         Ok(Self {
             app: app.clone(),
+            transport,
             _permit: permit,
         })
     }
@@ -111,7 +116,7 @@ impl Drop for Open {
             .shared
             .metrics
             .event_streams
-            .with_label_values(&["sse"])
+            .with_label_values(&[self.transport])
             .dec();
     }
 }

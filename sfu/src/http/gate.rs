@@ -15,6 +15,10 @@ use super::routes::{self, Rule};
 use super::{App, cookies};
 use crate::auth::{Denied, Fault, Need};
 
+/// The token or the cookie that a request was let in with, as it came: what lasts longer than a request asks again.
+#[derive(Clone)]
+pub(super) struct Brought(pub(super) String);
+
 /// Lets a request through or refuses it.
 pub(super) async fn gate(
     State(app): State<App>,
@@ -29,14 +33,40 @@ pub(super) async fn gate(
         return next.run(request).await;
     };
     let method = request.method().clone();
+    let brought = brought(request.headers());
     if let Err(problem) = known(&app, &method, request.headers_mut()).await {
         return problem.into_response();
+    }
+    if let Some(brought) = brought.filter(|_| bearer(request.headers()).is_some()) {
+        request.extensions_mut().insert(brought);
     }
     let channel = params.ok().and_then(channel_of);
     match admit(&app, rule, channel.as_deref(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// The headers of a request with this token, as a handler sees them now: an error where the session is over.
+pub(super) async fn vouched(app: &App, token: Option<&str>) -> Result<HeaderMap, Problem> {
+    let mut headers = HeaderMap::new();
+    if let Some(token) = token {
+        carry(&mut headers, token)?;
+        known(app, &Method::GET, &mut headers).await?;
+    }
+    Ok(headers)
+}
+
+/// A token as a header; none if it cannot be one.
+pub(super) fn bearer_of(token: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+fn brought(headers: &HeaderMap) -> Option<Brought> {
+    let token = bearer(headers).or_else(|| cookies::find(headers, cookies::SESSION));
+    token.map(|token| Brought(token.to_owned()))
 }
 
 /// Makes a bearer token of whatever the request is known by, and refuses one whose session is over.
@@ -68,9 +98,7 @@ async fn known(app: &App, method: &Method, headers: &mut HeaderMap) -> Result<()
 }
 
 fn carry(headers: &mut HeaderMap, token: &str) -> Result<(), Problem> {
-    let value = HeaderValue::from_str(&format!("Bearer {token}"));
-    let mut value = value.map_err(|_| Problem::BadToken(Fault::Malformed))?;
-    value.set_sensitive(true);
+    let value = bearer_of(token).ok_or(Problem::BadToken(Fault::Malformed))?;
     headers.insert(header::AUTHORIZATION, value);
     Ok(())
 }

@@ -16,6 +16,8 @@ use super::problem::Problem;
 use super::rate::Rates;
 use crate::auth::keys::hash;
 
+/// Names the addresses that a request came by.
+pub(super) const FORWARDED: &str = "x-forwarded-for";
 /// Of an IPv6 address, what one household or host usually has for itself.
 const IPV6_BITS: u8 = 64;
 
@@ -140,7 +142,7 @@ pub(super) fn client_of(app: &App, Peer(peer): Peer, headers: &HeaderMap) -> IpA
 
 /// Whose request it is: the nearest address of `X-Forwarded-For` that is no proxy of ours.
 fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpAddr {
-    let forwarded = headers.get_all("x-forwarded-for").iter();
+    let forwarded = headers.get_all(FORWARDED).iter();
     let hops: Vec<&str> = forwarded
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))

@@ -14,6 +14,7 @@ mod layers;
 mod limit;
 mod links;
 mod moments;
+mod openapi;
 mod pages;
 mod patch;
 mod pipelines;
@@ -26,6 +27,8 @@ mod serve;
 mod session_events;
 mod settings;
 mod signalling;
+mod socket;
+mod submission;
 mod twitch;
 mod zip;
 
@@ -56,6 +59,7 @@ use limit::Limits;
 use problem::Problem;
 use routes::Routes;
 use signalling::SessionPath;
+use socket::Sockets;
 
 /// What handlers share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -66,6 +70,7 @@ pub(crate) struct App {
     /// Who people are; `None` without a key for their sessions.
     pub(crate) identity: Option<Arc<Identity>>,
     event_streams: Arc<Semaphore>,
+    pub(crate) sockets: Sockets,
     next_shard: Arc<AtomicUsize>,
     limits: Arc<Limits>,
     stopping: watch::Receiver<bool>,
@@ -88,6 +93,7 @@ impl App {
             shared,
             channels,
             event_streams,
+            sockets: Sockets::new(),
             limits,
             next_shard: Arc::default(),
             stopping,
@@ -153,6 +159,7 @@ pub(crate) fn public(app: App) -> Router {
         .post("/v1/channels/{channel}/warm", api::warm)
         .post("/v1/channels/{channel}/cool", api::cool)
         .get("/v1/channels/{channel}/events", events::follow)
+        .get("/v1/channels/{channel}/ws", socket::open)
         .get("/v1/channels/{channel}/pipeline", pipelines::status)
         .get("/v1/channels/{channel}/pipeline/params", pipelines::params)
         .patch("/v1/channels/{channel}/pipeline/params", pipelines::patch)
@@ -197,6 +204,7 @@ pub(crate) fn public(app: App) -> Router {
         .get("/healthz", health::alive)
         .get("/readyz", health::ready)
         .get("/version", health::version)
+        .get("/openapi.json", openapi::document)
         .finish()
         .fallback(async || Problem::NoSuchPath)
         .method_not_allowed_fallback(async || Problem::Method)

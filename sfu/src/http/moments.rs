@@ -6,51 +6,29 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use reverie_moments::MomentId;
-use reverie_moments::life::{
-    Moment, Ms, Refused, Source, State as MomentState, Submission, Viewer,
-};
-use reverie_moments::store::{Error, Product, Store};
+use reverie_moments::life::{Moment, Refused, Source, State as MomentState, Viewer};
+use reverie_moments::store::{Error, Store};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::App;
 use super::caller;
 use super::extract::{ChannelName, PathOf, allow, if_match, is_trusted, json};
 use super::problem::Problem;
+use super::submission::{NewMoment, submission};
 use crate::auth::{Holder, Need, Pass};
-use crate::channel::{Board, Message, MomentView, Settings, params_of};
+use crate::channel::{Board, Message, MomentView};
 use crate::node::now_ms;
 use crate::session::random_name;
-use crate::twitch::catalogue;
 
 /// The longest idempotency key.
 const MAX_KEY: usize = 200;
 
-/// Body of a request for a moment.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NewMoment {
-    prompt: String,
-    sku: Option<String>,
-    #[serde(default)]
-    pay: Pay,
-    duration_s: Option<f64>,
-    pipeline: Option<String>,
-}
-
-/// What a product is paid with.
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Pay {
-    #[default]
-    Bits,
-    Credit,
-}
-
 /// Body of what is done to a moment; each act reads what it needs.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = MomentAct)]
 #[serde(deny_unknown_fields, default)]
-struct Act {
+pub(super) struct Act {
     reason: String,
     /// To which place, counted from 1.
     position: Option<usize>,
@@ -69,6 +47,7 @@ pub(super) async fn submit(
         // What nobody pays for is the streamer's own.
         allow(&app, &headers, Need::Own(&name.0))?;
     }
+    let own = is_trusted(&app, &headers, Need::Own(&name.0));
     let channel = app.channels.find(&name.0);
     if let Some(channel) = &channel {
         channel.ask(Message::Settle).await??;
@@ -79,6 +58,7 @@ pub(super) async fn submit(
         viewer(&app, &pass).await,
         wanted,
         key(&headers)?,
+        own,
     )
     .await?;
     let store = &app.shared.node.store;
@@ -189,91 +169,6 @@ async fn with_current(store: &Store, id: &MomentId, error: Error) -> Problem {
     }
 }
 
-async fn submission(
-    app: &App,
-    channel: &str,
-    viewer: Viewer,
-    wanted: NewMoment,
-    key: String,
-) -> Result<Submission, Problem> {
-    let config = &app.shared.config;
-    let default = config.moments.default_duration.as_secs_f64();
-    let (source, price, product) = match &wanted.sku {
-        None => (Source::Streamer, 0, None),
-        Some(sku) => {
-            let product = product(app, channel, sku).await?;
-            let source = match wanted.pay {
-                _ if product.price == 0 => Source::Free,
-                Pay::Bits => Source::Bits,
-                Pay::Credit => Source::Credit,
-            };
-            (source, product.price, Some(product))
-        }
-    };
-    // What a product says is what was paid for.
-    let fixed = product
-        .as_ref()
-        .and_then(|product| product.pipeline.clone());
-    let pipeline = fixed
-        .or(wanted.pipeline)
-        .unwrap_or_else(|| config.pipeline.default.clone());
-    let stages = &app.shared.stages;
-    if !stages.knows(&pipeline) {
-        let known = stages.names().collect::<Vec<_>>().join(", ");
-        return Err(Problem::Pipeline(format!(
-            "there is no pipeline {pipeline:?}; available are: {known}"
-        )));
-    }
-    Ok(Submission {
-        id: MomentId::new(random_name(8)?),
-        channel: channel.to_owned(),
-        viewer,
-        source,
-        sku: wanted.sku.unwrap_or_default(),
-        price,
-        prompt: wanted.prompt,
-        params: params(&pipeline, product.as_ref()),
-        duration: match &product {
-            Some(product) => product.duration,
-            None => millis(wanted.duration_s.unwrap_or(default))?,
-        },
-        idempotency_key: key,
-    })
-}
-
-/// What the moment keeps of how it is shown.
-fn params(pipeline: &str, product: Option<&Product>) -> String {
-    let params = product.and_then(|product| serde_json::from_str(&product.params).ok());
-    match params {
-        Some(Value::Object(params)) if !params.is_empty() => {
-            json!({ "pipeline": pipeline, "params": params }).to_string()
-        }
-        _ => params_of(pipeline),
-    }
-}
-
-/// The product of this name: of the channel's catalogue, or of its settings.
-async fn product(app: &App, channel: &str, sku: &str) -> Result<Product, Problem> {
-    let (shared, store) = (&app.shared, &app.shared.node.store);
-    let offered = catalogue::offered(store, &shared.config.twitch, channel).await?;
-    if let Some(product) = offered.products.into_iter().find(|one| one.sku == sku) {
-        return Ok(product);
-    }
-    let stored = store.settings(channel).await?;
-    let settings = Settings::read(&stored.settings);
-    let product = settings.product(sku);
-    let product = product.ok_or_else(|| Problem::Product(sku.to_owned()))?;
-    let default = shared.config.moments.default_duration.as_secs_f64();
-    Ok(Product {
-        sku: product.sku.clone(),
-        name: product.sku.clone(),
-        price: i64::from(product.price),
-        duration: millis(product.duration_s.unwrap_or(default))?,
-        pipeline: None,
-        params: "{}".to_owned(),
-    })
-}
-
 /// Who asks, as far as the token says, and what they are called.
 async fn viewer(app: &App, pass: &Pass) -> Viewer {
     if let Some(session) = &pass.session {
@@ -329,15 +224,6 @@ fn key(headers: &HeaderMap) -> Result<String, Problem> {
         name: "Idempotency-Key",
         accepted: "1 to 200 visible ASCII characters",
     })
-}
-
-fn millis(seconds: f64) -> Result<Ms, Problem> {
-    let duration = std::time::Duration::try_from_secs_f64(seconds).map_err(|_| {
-        Problem::Json(format!(
-            "duration_s is {seconds}; accepted is a number of seconds"
-        ))
-    })?;
-    Ok(Ms::try_from(duration.as_millis()).unwrap_or(Ms::MAX))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ const PATCH: [&str; 2] = ["application/merge-patch+json", "application/json"];
 const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 /// All pipelines.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Pipelines {
     pipelines: Vec<Told>,
 }

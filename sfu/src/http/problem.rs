@@ -104,6 +104,12 @@ pub(crate) enum Problem {
     NotConfigured(&'static str),
     /// A request with a cookie from a page of somebody else.
     CrossSite,
+    /// A WebSocket from a page whose origin may not call.
+    Origin,
+    /// What is missing for a WebSocket.
+    Upgrade(String),
+    /// A command that no socket knows.
+    Command(String),
     SignIn(String),
     EmailTaken,
     ChannelTaken(String),
@@ -326,6 +332,22 @@ impl Problem {
                 "cross-site request",
                 "a request with a cookie is taken from this server's own pages only; send Origin, or Authorization instead of the cookie".to_owned(),
             ),
+            Self::Origin => (
+                S::FORBIDDEN,
+                "cross-site request",
+                "pages of this origin may not call; `http.allowed_origins` names those that may".to_owned(),
+            ),
+            Self::Upgrade(why) => (S::UPGRADE_REQUIRED, "not a WebSocket", why.clone()),
+            Self::Command(name) => {
+                let name: String = name.chars().take(80).collect();
+                (
+                    S::UNPROCESSABLE_ENTITY,
+                    "unknown command",
+                    format!(
+                        "{name:?} is not a command; accepted are approve, reject, start, stop, move, pause, resume, warm, params, ping"
+                    ),
+                )
+            }
             Self::SignIn(why) => (S::UNAUTHORIZED, "not signed in", why.clone()),
             Self::EmailTaken => (
                 S::CONFLICT,
@@ -371,6 +393,46 @@ impl Problem {
     pub(crate) fn status(&self) -> StatusCode {
         self.parts().0
     }
+
+    /// What went wrong, in words.
+    pub(super) fn detail(&self) -> String {
+        self.parts().2
+    }
+
+    /// The problem details.
+    pub(super) fn told(&self) -> Value {
+        let body = serde_json::to_value(self.body(&self.parts()));
+        body.expect("problem details have only string keys")
+    }
+
+    fn body<'a>(
+        &'a self,
+        (status, title, detail): &'a (StatusCode, &'static str, String),
+    ) -> Body<'a> {
+        Body {
+            r#type: "about:blank",
+            title,
+            status: status.as_u16(),
+            detail,
+            errors: match self {
+                Self::Params(problems) => &problems.told,
+                _ => &[],
+            },
+            moment: match self {
+                Self::Moment { current, .. } => current,
+                _ => &Value::Null,
+            },
+        }
+    }
+}
+
+/// The status of a refusal where nobody named a version in a header: what would be a failed precondition is a conflict.
+pub(super) fn without_precondition(status: StatusCode) -> StatusCode {
+    if status == StatusCode::PRECONDITION_FAILED {
+        StatusCode::CONFLICT
+    } else {
+        status
+    }
 }
 
 /// Rounded up, so that a client that waits so long is not refused again.
@@ -414,22 +476,8 @@ fn notification_status(fault: eventsub::Fault) -> StatusCode {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, title, detail) = self.parts();
-        let body = Body {
-            r#type: "about:blank",
-            title,
-            status: status.as_u16(),
-            detail: &detail,
-            errors: match &self {
-                Self::Params(problems) => &problems.told,
-                _ => &[],
-            },
-            moment: match &self {
-                Self::Moment { current, .. } => current,
-                _ => &Value::Null,
-            },
-        };
-        let mut response = (status, Json(body)).into_response();
+        let parts = self.parts();
+        let mut response = (parts.0, Json(self.body(&parts))).into_response();
         let headers = response.headers_mut();
         headers.insert(
             header::CONTENT_TYPE,
@@ -450,6 +498,9 @@ impl IntoResponse for Problem {
             | Self::NobodyPublishes(_)
             | Self::Taken(_) => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+            }
+            Self::Upgrade(_) => {
+                headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             }
             Self::TooMany { wait } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));

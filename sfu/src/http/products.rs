@@ -5,15 +5,17 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
+use reverie_diffusion::params::Params;
 use reverie_moments::filter::{Blocklist, MAX_ENTRIES};
 use reverie_moments::life::Ms;
 use reverie_moments::store::{Catalogue, Product};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::App;
 use super::extract::{ChannelName, allow, if_match, json};
 use super::problem::Problem;
+use super::submission::{below, current};
 use crate::auth::Need;
 use crate::node::now_ms;
 use crate::twitch::catalogue;
@@ -26,9 +28,10 @@ const MAX_NAME: usize = 100;
 const MAX_PARAMS: usize = 4096;
 
 /// A product as it is shown and set.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Product)]
 #[serde(deny_unknown_fields)]
-struct Shown {
+pub(super) struct Shown {
     sku: String,
     #[serde(default)]
     name: Option<String>,
@@ -37,21 +40,23 @@ struct Shown {
     duration_s: f64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pipeline: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    params: Option<Value>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schema(value_type = Object)]
+    params: Map<String, Value>,
 }
 
 /// Body of a change of products.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Products {
+pub(super) struct Products {
     products: Vec<Shown>,
 }
 
 /// Body of a change of a blocklist.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = Blocklist)]
 #[serde(deny_unknown_fields)]
-struct Words {
+pub(super) struct Words {
     entries: Vec<String>,
 }
 
@@ -76,7 +81,9 @@ pub(super) async fn set_products(
 ) -> Result<Response, Problem> {
     allow(&app, &headers, Need::Own(&name.0))?;
     let wanted: Products = json(&app, &headers, body, false).await?;
-    let products = wanted.products.into_iter().map(|shown| read(&app, shown));
+    let current = current(&app, &name.0).await?;
+    let read = |(at, shown)| read(&app, &current, at, shown);
+    let products = wanted.products.into_iter().enumerate().map(read);
     let products = products.collect::<Result<Vec<_>, _>>()?;
     let store = &app.shared.node.store;
     store.add_channel(now_ms(), &name.0, None).await?;
@@ -128,7 +135,7 @@ pub(super) async fn set_blocklist(
     }
 }
 
-fn read(app: &App, shown: Shown) -> Result<Product, Problem> {
+fn read(app: &App, current: &Params, at: usize, shown: Shown) -> Result<Product, Problem> {
     let sku = &shown.sku;
     let wrong = |what: String| Err(Problem::Json(format!("the product {sku:?} has {what}")));
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
@@ -163,12 +170,13 @@ fn read(app: &App, shown: Shown) -> Result<Product, Problem> {
         let known = app.shared.stages.names().collect::<Vec<_>>().join(", ");
         return wrong(format!("the pipeline {pipeline:?}; available are: {known}"));
     }
-    let params = shown.params.unwrap_or_else(|| json!({}));
-    let text = params.to_string();
-    if !params.is_object() || text.len() > MAX_PARAMS {
-        return wrong(format!(
-            "params that are no object of at most {MAX_PARAMS} bytes"
-        ));
+    let params = shown.params;
+    current
+        .overlaid(&params)
+        .map_err(|problems| Problem::Params(below(&problems, &format!("/products/{at}/params"))))?;
+    let text = Value::Object(params).to_string();
+    if text.len() > MAX_PARAMS {
+        return wrong(format!("params of more than {MAX_PARAMS} bytes"));
     }
     Ok(Product {
         sku: shown.sku,
@@ -188,9 +196,7 @@ fn shown(catalogue: &Catalogue) -> Response {
         price: product.price,
         duration_s: product.duration as f64 / 1000.0,
         pipeline: product.pipeline.clone(),
-        params: serde_json::from_str(&product.params)
-            .ok()
-            .filter(|params| *params != json!({})),
+        params: serde_json::from_str(&product.params).unwrap_or_default(),
     });
     let products: Vec<_> = products.collect();
     let version = catalogue.version;

@@ -15,7 +15,7 @@ use crate::channel::{Board, MomentView};
 use crate::node::now_ms;
 
 /// A queue.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, utoipa::ToSchema)]
 pub(super) struct Queue {
     channel: String,
     /// Whether nothing is started.

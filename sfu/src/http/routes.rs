@@ -58,6 +58,9 @@ const CREDENTIALS: Rule = Rule::Asks("the credentials in the body or in a cookie
 const ROLES: Rule = Rule::Asks(
     "to be the streamer of the channel in the body for its moderators, an admin for the rest",
 );
+const SOCKET: Rule = Rule::Asks(
+    "to see the channel, by the request or by the first message; a command what its own route asks",
+);
 const OWN_OF_BODY: Rule = Rule::Asks("to be the streamer of the channel in the body");
 
 /// All routes, but `/metrics`, which has a listener and a token of its own.
@@ -87,6 +90,7 @@ pub const ROUTES: &[Route] = &[
     of("POST", "/v1/channels/{channel}/warm", Rule::Own),
     of("POST", "/v1/channels/{channel}/cool", Rule::Own),
     of("GET", "/v1/channels/{channel}/events", Rule::Look),
+    of("GET", "/v1/channels/{channel}/ws", SOCKET),
     of("GET", "/v1/channels/{channel}/pipeline", Rule::Look),
     of("GET", "/v1/channels/{channel}/pipeline/params", Rule::Look),
     of("PATCH", "/v1/channels/{channel}/pipeline/params", Rule::Own),
@@ -155,10 +159,29 @@ pub const ROUTES: &[Route] = &[
     of("GET", "/healthz", Rule::Open),
     of("GET", "/readyz", Rule::Open),
     of("GET", "/version", Rule::Open),
+    of("GET", "/openapi.json", Rule::Open),
 ];
 
 const fn of(method: &'static str, path: &'static str, rule: Rule) -> Route {
     Route { method, path, rule }
+}
+
+impl Rule {
+    /// What it asks, in words.
+    pub(super) fn words(self) -> String {
+        match self {
+            Self::Open => "nothing".into(),
+            Self::List => "to see some channel".into(),
+            Self::Look => "to see the channel".into(),
+            Self::Submit => "to be a viewer of the channel".into(),
+            Self::Moderate => "to moderate the channel".into(),
+            Self::Own => "to be the streamer of the channel".into(),
+            Self::Admin => "to run the server".into(),
+            Self::Person => "to be signed in".into(),
+            Self::Node => "to be another server".into(),
+            Self::Asks(what) => what.into(),
+        }
+    }
 }
 
 /// What a route asks; `None` where there is none.
@@ -224,6 +247,11 @@ impl Routes {
         self.served.push((method, path));
         self.router = self.router.route(path, handler);
         self
+    }
+
+    /// A router of some routes of the table, for those who come by another way.
+    pub(super) fn some(self) -> Router<App> {
+        self.router
     }
 
     /// The router.

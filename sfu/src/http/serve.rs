@@ -86,10 +86,12 @@ pub(crate) async fn serve(
                     () = stopped(&mut stopping) => None,
                 };
                 let Some(stream) = stream else { return };
-                let connection = builder.serve_connection(TokioIo::new(stream), service);
+                let stream = TokioIo::new(stream);
+                let connection = builder.serve_connection_with_upgrades(stream, service);
                 let _ = watcher.watch(connection.into_owned()).await;
             } else {
-                let connection = builder.serve_connection(TokioIo::new(stream), service);
+                let stream = TokioIo::new(stream);
+                let connection = builder.serve_connection_with_upgrades(stream, service);
                 let _ = watcher.watch(connection.into_owned()).await;
             }
             drop(place);

@@ -89,7 +89,7 @@ pub(super) async fn follow(
     let feed = sessions
         .events(&path.session, &path.stream)
         .ok_or(Problem::UnknownSession)?;
-    let open = Open::new(&app)?;
+    let open = Open::new(&app, "sse")?;
     let channel = app
         .channels
         .find(&path.channel)

@@ -17,9 +17,11 @@ use crate::channel::Settings;
 use crate::node::now_ms;
 
 /// What becomes of a channel's paid moments.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = Policy)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PolicyBody {
+    #[schema(value_type = String)]
     policy: Policy,
 }
 

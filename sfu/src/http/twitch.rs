@@ -25,18 +25,22 @@ use crate::twitch::payment::Payment;
 const OWN: u32 = 50;
 
 /// Body of a receipt.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = Payment)]
 #[serde(deny_unknown_fields)]
-struct Proof {
+pub(super) struct Proof {
     intent: String,
     receipt: String,
 }
 
 /// A moment as its viewer sees it.
-#[derive(Debug, Serialize)]
-struct Own {
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = OwnMoment)]
+pub(super) struct Own {
+    #[schema(value_type = String)]
     id: MomentId,
     channel: String,
+    #[schema(value_type = String)]
     state: MomentState,
     sku: String,
     price: i64,

@@ -84,20 +84,17 @@ async fn take(
     if going >= AT_ONCE {
         return Ok(None);
     }
-    let Some(mail) = store.take_mail(now_ms(), TAKEN).await? else {
-        return Ok(None);
-    };
-    if mail.kind != "poke" {
-        return Ok(Some(mail));
-    }
-    let rest = lock(spacing).rest(&mail.target, Instant::now());
-    match rest {
-        None => Ok(Some(mail)),
-        Some(wait) => {
-            store.mail_failed(now_ms(), &mail, Some(ms(wait))).await?;
-            Ok(None)
+    while let Some(mail) = store.take_mail(now_ms(), TAKEN).await? {
+        if mail.kind != "poke" {
+            return Ok(Some(mail));
         }
+        let Some(wait) = lock(spacing).rest(&mail.target, Instant::now()) else {
+            return Ok(Some(mail));
+        };
+        // Back, and on to the next one at once: many channels whose pokes rest would keep everything else for seconds.
+        store.mail_failed(now_ms(), &mail, Some(ms(wait))).await?;
     }
+    Ok(None)
 }
 
 async fn deliver(twitch: Arc<Twitch>, store: Store, spacing: Arc<Mutex<Spacing>>, mail: Mail) {
@@ -179,4 +176,62 @@ fn lock(spacing: &Mutex<Spacing>) -> MutexGuard<'_, Spacing> {
 
 fn ms(wait: Duration) -> Ms {
     Ms::try_from(wait.as_millis()).unwrap_or(Ms::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use reverie_moments::life::{Limits, Policy, Source, Submission, Viewer};
+
+    use super::*;
+
+    /// Brings a given moment of this channel on the screen, as the store sees it.
+    async fn show(store: &Store, now: Ms, channel: &str) {
+        store.add_channel(now, channel, None).await.unwrap();
+        store.set_policy(now, channel, Policy::Auto).await.unwrap();
+        let held = store.hold_stream(now, channel, "source", "node").await;
+        held.unwrap();
+        let submission = Submission {
+            id: channel.into(),
+            channel: channel.to_owned(),
+            viewer: Viewer {
+                opaque: "U".to_owned(),
+                id: None,
+                name: None,
+            },
+            source: Source::Free,
+            sku: "rain".to_owned(),
+            price: 0,
+            prompt: "rain".to_owned(),
+            params: "{}".to_owned(),
+            duration: 1000,
+            idempotency_key: "k".to_owned(),
+        };
+        store.submit(now, submission).await.unwrap();
+        let claimed = store.claim(now, channel, "node").await.unwrap();
+        store.started(now, &claimed.unwrap().0).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn pokes_that_rest_keep_no_line_from_a_chat() {
+        let store = Store::open("sqlite::memory:", Limits::default());
+        let store = store.await.unwrap();
+        let spacing = Mutex::new(Spacing::default());
+        let began = now_ms() - 1000;
+        for n in 0..40 {
+            let channel = format!("busy-{n}");
+            show(&store, began, &channel).await;
+        }
+        // Only the pokes of those are due now, and before what follows.
+        for _ in 0..40 {
+            let line = store.take_mail(began, TAKEN).await.unwrap().unwrap();
+            assert_eq!(line.kind, "chat");
+            store.mail_sent(began, &line).await.unwrap();
+        }
+        show(&store, began + 1, "show").await;
+        for n in 0..40 {
+            lock(&spacing).answered(&format!("busy-{n}"), Instant::now());
+        }
+        let mail = take(&store, &spacing, 0).await.unwrap().unwrap();
+        assert_eq!((mail.kind.as_str(), mail.target.as_str()), ("chat", "show"));
+    }
 }

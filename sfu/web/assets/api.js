@@ -170,11 +170,6 @@ export function readMoment(id) {
   return json('GET', momentPath(id), 'watch');
 }
 
-/** Gets the transformation ready before it is needed. @param {string} channel @param {string} pipeline @returns {Promise<{ pipeline: Pipeline }>} */
-export function warm(channel, pipeline) {
-  return json('POST', `${apiPath(channel)}/warm`, 'control', { pipeline });
-}
-
 /** Gives the transformation's resources back. @param {string} channel @returns {Promise<{ pipeline: Pipeline }>} */
 export function cool(channel) {
   return json('POST', `${apiPath(channel)}/cool`, 'control');

@@ -3,7 +3,8 @@
  */
 
 import { ApiError } from './api.js';
-import { Feed } from './feed.js';
+import { DeskFeed } from './deskfeed.js';
+import { renderLine } from './linebadge.js';
 import { Link } from './link.js';
 import { MomentPanel } from './momentpanel.js';
 import { OutputPanel } from './outputpanel.js';
@@ -52,7 +53,7 @@ const link = new Link({
   yields: true,
 });
 
-const feed = new Feed(channel, {
+const feed = new DeskFeed(channel, {
   changed: () => renderFeed(),
   heard: ({ type, data }) => {
     if (type === 'snapshot' || type === 'settings.changed') void moments.refresh();
@@ -62,8 +63,8 @@ const feed = new Feed(channel, {
   denied: (error) => void denied(error, 'watch', () => feed.start()),
 });
 const moments = new MomentPanel(channel, feed, (error) => denied(error, 'control', () => byId('prompt', HTMLElement).focus()));
-const output = new OutputPanel(channel, { pipeline: () => moments.pipeline, denied });
-const settings = new SettingsPanel(channel, (error) => denied(error, 'control', () => byId('style', HTMLElement).focus()));
+const output = new OutputPanel(channel, { pipeline: () => moments.pipeline, line: feed.line, denied });
+const settings = new SettingsPanel(channel, feed.line, (error) => denied(error, 'control', () => byId('style', HTMLElement).focus()));
 const sampler = new Sampler(() => link.pc, outbound);
 
 /** Sends another stream, over the same connection if it has the same kinds of tracks. @param {MediaStream} stream */
@@ -93,6 +94,7 @@ function renderLink() {
 }
 
 function renderFeed() {
+  renderLine(feed);
   const words = byId('feed-words', HTMLElement);
   show(words, !feed.connected && feed.view.known);
   say(words, 'The events of this channel are interrupted; what you see may be old.');

@@ -9,6 +9,7 @@ import { apiPath, momentPath } from './route.js';
 /** @typedef {import('./api.js').Moment} Moment */
 /** @typedef {import('./moments.js').QueueView} QueueView */
 /** @typedef {{ driver: 'server' | 'bridge' }} Settings */
+/** How it is asked: over the line where that takes commands, except by a page that goes away. @typedef {{ keepalive?: boolean, line?: import('./line.js').Line }} How */
 
 /** The queue with what is in review; null where the server has no such thing to tell. @param {string} channel @returns {Promise<QueueView | null>} */
 export async function readQueue(channel) {
@@ -30,24 +31,32 @@ export async function readSettings(channel) {
   }
 }
 
-/** Lets a moment into the queue. @param {Moment} moment @param {{ keepalive?: boolean }} [how] */
+/** Lets a moment into the queue. @param {Moment} moment @param {How} [how] */
 export const approve = (moment, how) => act(moment, 'approve', undefined, how);
 
-/** Turns a moment down. @param {Moment} moment @param {string} reason for its viewer @param {{ keepalive?: boolean }} [how] */
+/** Turns a moment down. @param {Moment} moment @param {string} reason for its viewer @param {How} [how] */
 export const reject = (moment, reason, how) => act(moment, 'reject', { reason }, how);
 
-/** Says that what is shown may be this moment's. @param {Moment} moment */
-export const start = (moment) => act(moment, 'start');
+/** Says that what is shown may be this moment's. @param {Moment} moment @param {How} [how] */
+export const start = (moment, how) => act(moment, 'start', undefined, how);
 
-/** Gives a waiting moment another place, counted from 1. @param {Moment} moment @param {number} position */
-export const move = (moment, position) => act(moment, 'move', { position });
+/** Gives a waiting moment another place, counted from 1. @param {Moment} moment @param {number} position @param {How} [how] */
+export const move = (moment, position, how) => act(moment, 'move', { position }, how);
 
-/** Ends a running moment or takes a waiting one out of the queue. @param {Moment} moment */
-export const stop = (moment) => act(moment, 'stop');
+/** Ends a running moment or takes a waiting one out of the queue. @param {Moment} moment @param {How} [how] */
+export const stop = (moment, how) => act(moment, 'stop', undefined, how);
 
-/** @param {string} channel @param {boolean} paused @returns {Promise<QueueView>} */
-export function setPaused(channel, paused) {
-  return json('POST', `${apiPath(channel)}/queue/${paused ? 'pause' : 'resume'}`, 'control');
+/** @param {string} channel @param {boolean} paused @param {How} [how] @returns {Promise<QueueView>} */
+export async function setPaused(channel, paused, { line } = {}) {
+  const cmd = paused ? 'pause' : 'resume';
+  if (line?.takesCommands) return (await line.command(cmd)).data;
+  return json('POST', `${apiPath(channel)}/queue/${cmd}`, 'control');
+}
+
+/** Gets the transformation ready before it is needed. @param {string} channel @param {string} pipeline @param {How} [how] @returns {Promise<{ pipeline: import('./api.js').Pipeline }>} */
+export async function warm(channel, pipeline, { line } = {}) {
+  if (line?.takesCommands) return (await line.command('warm', { pipeline })).data;
+  return json('POST', `${apiPath(channel)}/warm`, 'control', { pipeline });
 }
 
 /** Brings the camera back at once and starts nothing more. @param {string} channel @returns {Promise<QueueView>} */
@@ -69,9 +78,11 @@ export async function blockWords(channel, words) {
  * @param {Moment} moment
  * @param {string} what
  * @param {object} [body]
- * @param {{ keepalive?: boolean }} [how]
+ * @param {How} [how]
  * @returns {Promise<Moment>}
  */
-function act({ id, version }, what, body, how) {
-  return json('POST', `${momentPath(id)}/${what}`, 'control', body, { headers: { 'If-Match': `"${version}"` }, ...how });
+async function act({ id, version }, what, body, { keepalive, line } = {}) {
+  if (line?.takesCommands && !keepalive) return (await line.command(what, { moment: id, version, ...body })).data;
+  const headers = { 'If-Match': `"${version}"` };
+  return json('POST', `${momentPath(id)}/${what}`, 'control', body, { headers, keepalive });
 }

@@ -8,6 +8,8 @@ import { apply, applyQueue, correct, find, heardUntil, initial, view } from './m
 
 /** @typedef {import('./moments.js').ChannelEvent} ChannelEvent */
 /** @typedef {import('./moments.js').View} View */
+/** @typedef {import('./events.js').Listener} Listener */
+/** Where events come from. @typedef {Pick<EventStream, 'start' | 'stop' | 'retryNow'>} Stream */
 
 /** Events kept for support and tests. */
 const LOG = 200;
@@ -31,10 +33,10 @@ export class Feed {
   connected = false;
   clock = new ServerClock();
 
-  /** @param {string} channel @param {FeedListener} listener */
-  constructor(channel, listener) {
+  /** @param {string} channel @param {FeedListener} listener @param {(hears: Listener) => Stream} [stream] */
+  constructor(channel, listener, stream = (hears) => new EventStream(channelEvents(channel), hears)) {
     this.#listener = listener;
-    this.#stream = new EventStream(channelEvents(channel), {
+    this.#stream = stream({
       event: (event, first) => this.#take(event, first),
       connected: (open) => {
         this.connected = open;

@@ -4,7 +4,8 @@
 
 import { ApiError } from './api.js';
 import { panic, setPaused, stop } from './desk.js';
-import { Feed } from './feed.js';
+import { DeskFeed } from './deskfeed.js';
+import { renderLine } from './linebadge.js';
 import { NowCard } from './nowcard.js';
 import { every, onLeave, onReturn, openPage } from './page.js';
 import { Steering } from './steering.js';
@@ -31,7 +32,7 @@ function denied(refusal) {
   return true;
 }
 
-const feed = new Feed(channel, {
+const feed = new DeskFeed(channel, {
   changed: () => render(),
   heard: ({ type }) => {
     if (type === 'snapshot') void steering.refresh();
@@ -55,6 +56,7 @@ async function change(act, done) {
 let waiting = 0;
 
 function render() {
+  renderLine(feed);
   const { view, clock } = feed;
   show(byId('feed-words', HTMLElement), !feed.connected && view.known);
   mark(byId('live', HTMLElement), view.live ? 'live' : 'offline');
@@ -72,11 +74,11 @@ function render() {
 byId('panic', HTMLElement).addEventListener('click', () => void change(() => panic(channel), 'The camera is back.'));
 pause.addEventListener('click', () => {
   const { paused } = feed.view;
-  void change(() => setPaused(channel, !paused), paused ? 'The queue goes on.' : 'The queue is paused.');
+  void change(() => setPaused(channel, !paused, { line: feed.line }), paused ? 'The queue goes on.' : 'The queue is paused.');
 });
 stopButton.addEventListener('click', () => {
   const { moment } = feed.view;
-  if (moment) void steering.run(() => stop(moment));
+  if (moment) void steering.run(() => stop(moment, { line: feed.line }));
 });
 onLeave(() => {
   steering.leave();

@@ -10,7 +10,7 @@ import { byId, say, show } from './ui.js';
 import { momentWords } from './words.js';
 
 /** @typedef {import('./api.js').Moment} Moment */
-/** @typedef {import('./feed.js').Feed} Feed */
+/** @typedef {import('./deskfeed.js').DeskFeed} DeskFeed */
 /** @typedef {import('./moments.js').View} View */
 
 /** The section "Moment" of the bridge. */
@@ -28,7 +28,7 @@ export class MomentPanel {
   /** True when a moment that is ready waits for this page to start it. */
   #drives = false;
 
-  /** @param {string} channel @param {Feed} feed @param {(error: unknown) => boolean} denied true when the error was about a token and has been dealt with */
+  /** @param {string} channel @param {DeskFeed} feed @param {(error: unknown) => boolean} denied true when the error was about a token and has been dealt with */
   constructor(channel, feed, denied) {
     this.#channel = channel;
     this.#steering = new Steering(channel, feed, denied);
@@ -36,7 +36,7 @@ export class MomentPanel {
     for (const [button, act] of /** @type {const} */ ([[this.#go, start], [this.#stop, stop]])) {
       button.addEventListener('click', () => {
         const moment = this.#running;
-        if (moment) void this.#steering.run(() => act(moment));
+        if (moment) void this.#steering.run(() => act(moment, { line: feed.line }));
       });
     }
   }

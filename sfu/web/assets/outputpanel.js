@@ -2,7 +2,8 @@
  * The bridge's output: the pipeline's state with Warm and Cool, and the picture as viewers see it.
  */
 
-import { cool, warm } from './api.js';
+import { cool } from './api.js';
+import { warm } from './desk.js';
 import { Link } from './link.js';
 import { byId, mark, messageOf, say, show } from './ui.js';
 import { subscribe } from './whep.js';
@@ -13,6 +14,7 @@ import { linkWords, pipelineWords } from './words.js';
 /**
  * @typedef {object} OutputOptions
  * @property {() => string} pipeline the pipeline to warm, '' for the server's default
+ * @property {import('./line.js').Line} line
  * @property {(error: unknown, scope: import('./token.js').Scope, retry: () => void) => boolean} denied true when dealt with
  */
 
@@ -67,7 +69,7 @@ export class OutputPanel {
   async #toggleWarm() {
     say(this.#error, '');
     try {
-      await (this.#isReady ? cool(this.#channel) : warm(this.#channel, this.#options.pipeline()));
+      await (this.#isReady ? cool(this.#channel) : warm(this.#channel, this.#options.pipeline(), { line: this.#options.line }));
     } catch (error) {
       const dealt = this.#options.denied(error, 'control', () => void this.#toggleWarm());
       if (!dealt) say(this.#error, messageOf(error));

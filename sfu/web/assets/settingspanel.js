@@ -18,6 +18,7 @@ const TOAST_MS = 4_000;
 /** The section "Pipeline" of the bridge. */
 export class SettingsPanel {
   #path;
+  #line;
   #denied;
   #quality = byId('quality', HTMLInputElement);
   #creativity = byId('creativity', HTMLInputElement);
@@ -33,8 +34,13 @@ export class SettingsPanel {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #timer;
 
-  /** @param {string} channel @param {(error: unknown) => boolean} denied true when the error was about a token and has been dealt with */
-  constructor(channel, denied) {
+  /**
+   * @param {string} channel
+   * @param {import('./line.js').Line} line
+   * @param {(error: unknown) => boolean} denied true when the error was about a token and has been dealt with
+   */
+  constructor(channel, line, denied) {
+    this.#line = line;
     this.#path = `${apiPath(channel)}/pipeline/params`;
     this.#denied = denied;
     for (const slider of [this.#quality, this.#creativity]) {
@@ -99,15 +105,22 @@ export class SettingsPanel {
   async #send(patch) {
     say(this.#error, '');
     try {
-      const headers = { 'Content-Type': 'application/merge-patch+json' };
-      const response = await request('PATCH', this.#path, { scope: 'control', body: JSON.stringify(patch), headers });
-      this.#take(await response.json());
-      const event = this.#applied.answered((response.headers.get('ETag') ?? '').replaceAll('"', ''));
+      const { data, version } = await this.#ask(patch);
+      this.#take(data);
+      const event = this.#applied.answered(version);
       if (event) this.#say(event);
     } catch (error) {
       if (!this.#denied(error)) say(this.#error, messageOf(error));
       if (error instanceof ApiError && error.status === 422) void this.#refresh();
     }
+  }
+
+  /** @param {Record<string, unknown>} patch @returns {Promise<{ data: any, version: string }>} the parameters, with their hash */
+  async #ask(patch) {
+    if (this.#line.takesCommands) return this.#line.command('params', { params: patch });
+    const headers = { 'Content-Type': 'application/merge-patch+json' };
+    const response = await request('PATCH', this.#path, { scope: 'control', body: JSON.stringify(patch), headers });
+    return { data: await response.json(), version: (response.headers.get('ETag') ?? '').replaceAll('"', '') };
   }
 
   async #refresh() {

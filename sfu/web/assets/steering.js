@@ -10,7 +10,7 @@ import { ReviewList } from './reviewlist.js';
 import { byId, messageOf, say, show } from './ui.js';
 
 /** @typedef {import('./api.js').Moment} Moment */
-/** @typedef {import('./feed.js').Feed} Feed */
+/** @typedef {import('./deskfeed.js').DeskFeed} DeskFeed */
 /** @typedef {import('./moments.js').View} View */
 
 /** Longest entry that the server takes in a list of words. */
@@ -25,18 +25,18 @@ export class Steering {
   #queue;
   #review;
 
-  /** @param {string} channel @param {Feed} feed @param {(error: unknown) => boolean} denied true when the error was about a token and has been dealt with */
+  /** @param {string} channel @param {DeskFeed} feed @param {(error: unknown) => boolean} denied true when the error was about a token and has been dealt with */
   constructor(channel, feed, denied) {
     this.#channel = channel;
     this.#feed = feed;
     this.#denied = denied;
     this.#queue = new QueueList(byId('queue', HTMLOListElement), {
-      moved: (moment, place) => void this.run(() => move(moment, place)),
-      cancelled: (moment) => void this.run(() => stop(moment)),
+      moved: (moment, place) => void this.run(() => move(moment, place, this.#how())),
+      cancelled: (moment) => void this.run(() => stop(moment, this.#how())),
     });
     this.#review = new ReviewList(byId('review', HTMLUListElement), {
-      approve: (moment, keepalive) => void this.run(() => approve(moment, { keepalive })),
-      reject: (moment, reason, keepalive) => void this.run(() => reject(moment, reason, { keepalive })),
+      approve: (moment, keepalive) => void this.run(() => approve(moment, this.#how(keepalive))),
+      reject: (moment, reason, keepalive) => void this.run(() => reject(moment, reason, this.#how(keepalive))),
       block: (moment, keepalive) => void this.#block(moment, keepalive),
     });
   }
@@ -79,9 +79,14 @@ export class Steering {
     this.#review.flush();
   }
 
+  /** @param {boolean} [keepalive] @returns {import('./desk.js').How} */
+  #how(keepalive = false) {
+    return { keepalive, line: this.#feed.line };
+  }
+
   /** @param {Moment} moment @param {boolean} keepalive */
   async #block(moment, keepalive) {
-    await this.run(() => reject(moment, 'it has words that this channel does not take', { keepalive }));
+    await this.run(() => reject(moment, 'it has words that this channel does not take', this.#how(keepalive)));
     const words = [...moment.prompt].slice(0, MAX_WORDS).join('');
     try {
       await blockWords(this.#channel, words);

@@ -5,6 +5,7 @@ mod cookies;
 mod extension;
 mod oauth;
 mod routes;
+mod sockets;
 mod tokens;
 
 use std::collections::BTreeMap;

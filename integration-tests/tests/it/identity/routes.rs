@@ -78,6 +78,8 @@ fn handlers(route: &Route) -> Option<&'static [&'static str]> {
         }
         // What is behind an id is asked of whoever could see or change something; the test of moments does the rest.
         ("GET", "/v1/moments/{id}") => Some(may(Rule::List)),
+        // By the request; the first message is asked by the test of sockets.
+        (_, path) if path.ends_with("/ws") => Some(may(Rule::Look)),
         (_, "/v1/moments/{id}/receipt" | "/v1/twitch/eventsub") => None,
         (_, "/v1/me/credits" | "/v1/me/moments") => Some(may(Rule::Person)),
         ("POST", path) if path.starts_with("/v1/moments/") => Some(&[

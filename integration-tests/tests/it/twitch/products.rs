@@ -32,7 +32,7 @@ async fn a_channel_offers_what_the_server_does_until_it_says_otherwise() -> Resu
     );
     let snow = json!({
         "sku": "snow", "name": "Snow", "price": 200, "duration_s": 7.5, "pipeline": "debug-invert",
-        "params": { "steps": 2 },
+        "params": { "seed": 2 },
     });
     let body = json!({ "products": [snow] });
     let answer = put(&world, PRODUCTS, &body, "\"0\"").await?;
@@ -73,7 +73,11 @@ async fn what_cannot_be_sold_is_refused_in_words() -> Result<()> {
         ),
         (with("name", json!("")), "a name"),
         (with("pipeline", json!("no-such")), "debug-invert"),
-        (with("params", json!([1])), "no object"),
+        (with("params", json!([1])), "expected a map"),
+        (
+            with("params", json!({ "model_id": "other/model" })),
+            "/products/0/params/model_id",
+        ),
         (with("colour", json!("red")), "colour"),
         (json!({ "products": [good, good] }), "is there twice"),
     ] {

@@ -7,11 +7,18 @@ fn run() -> Run {
     }
 }
 
+fn look() -> Look {
+    Look {
+        prompt: "rain".into(),
+        overlay: Map::new(),
+    }
+}
+
 fn engagement() -> Engagement {
     Engagement {
         run: run(),
         pipeline: "debug-invert".into(),
-        prompt: "rain".into(),
+        look: look(),
     }
 }
 
@@ -46,7 +53,7 @@ fn a_moment_goes_the_whole_way_and_the_stage_stays_warm() {
     );
     assert_eq!(
         d.handle(now, Input::Ready),
-        [Action::Style("rain".into()), Action::Feed(true)]
+        [Action::Style(look()), Action::Feed(true)]
     );
     assert_eq!(d.handle(now, Input::Unit), [Action::Cut]);
     assert!(d.handle(now, Input::Unit).is_empty(), "cut once");
@@ -60,7 +67,7 @@ fn a_moment_goes_the_whole_way_and_the_stage_stays_warm() {
     assert_eq!(d.status().0, Phase::Warm);
     assert_eq!(
         d.handle(now, Input::Begin(engagement())),
-        [Action::Style("rain".into()), Action::Feed(true)],
+        [Action::Style(look()), Action::Feed(true)],
         "the second moment needs no loading"
     );
 }
@@ -146,7 +153,7 @@ fn a_returning_publisher_finds_the_moment_still_wanted() {
     assert!(d.deadline().is_none(), "a wanted stage is not unloaded");
     assert_eq!(
         d.handle(now, Input::Live),
-        [Action::Style("rain".into()), Action::Feed(true)]
+        [Action::Style(look()), Action::Feed(true)]
     );
 }
 

@@ -7,8 +7,8 @@ use reverie_moments::life::Refused;
 use reverie_moments::store::{Error, Lease};
 
 use super::super::board::News;
-use super::super::director::{Engagement, Run};
-use super::super::view::pipeline_of;
+use super::super::director::{Engagement, Look, Run};
+use super::super::view::{overlay_of, pipeline_of};
 use super::holding::{Call, Claimed, Input};
 use super::look::{Reader, run};
 use crate::node::{Node, now_ms};
@@ -111,7 +111,10 @@ impl Caller {
             engagement: Engagement {
                 run: run(moment),
                 pipeline: pipeline_of(moment).unwrap_or_else(|| self.fallback.clone()),
-                prompt: moment.prompt.clone(),
+                look: Look {
+                    prompt: moment.prompt.clone(),
+                    overlay: overlay_of(moment),
+                },
             },
             lasts: Duration::from_millis(u64::try_from(moment.duration).unwrap_or(0)),
         }

@@ -17,6 +17,14 @@ fn patch(style: &mut Style, patch: Value) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
+/// Shows a moment, and returns what the stage is given beside its prompt.
+fn moment(style: &mut Style, overlay: Value) -> Value {
+    let showing = style.showing(overlay.as_object().unwrap()).unwrap();
+    let text = showing.text();
+    style.show(showing);
+    text.map_or(Value::Null, |text| serde_json::from_str(&text).unwrap())
+}
+
 fn prompt(style: &Style) -> Value {
     style.params().to_json()["prompt"].clone()
 }
@@ -24,7 +32,7 @@ fn prompt(style: &Style) -> Value {
 #[test]
 fn a_moments_prompt_is_shown_and_not_kept() {
     let mut style = style();
-    style.moment();
+    moment(&mut style, json!({}));
     let text = patch(&mut style, json!({ "seed": 5 }));
     assert_eq!(text.get("prompt"), None, "the stage keeps the moment's");
     assert_eq!(text["seed"], 5);
@@ -35,7 +43,7 @@ fn a_moments_prompt_is_shown_and_not_kept() {
 #[test]
 fn a_prompt_that_is_patched_during_a_moment_is_shown_and_kept() {
     let mut style = style();
-    style.moment();
+    moment(&mut style, json!({}));
     let text = patch(&mut style, json!({ "prompt": "winter" }));
     assert_eq!(text["prompt"], "winter");
     let text = patch(&mut style, json!({ "seed": 5 }));
@@ -50,9 +58,46 @@ fn the_channels_own_prompt_can_be_asked_for_during_a_moment() {
         style.change(&json!({ "prompt": "flowers" }), None),
         Ok(None)
     );
-    style.moment();
+    moment(&mut style, json!({}));
     let change = style.change(&json!({ "prompt": "flowers" }), None).unwrap();
     assert_eq!(change.map(|c| c.hot), Some(vec!["prompt".to_owned()]));
+}
+
+#[test]
+fn a_moment_lays_its_parameters_over_the_channels_until_the_next_one() {
+    let mut style = style();
+    assert_eq!(moment(&mut style, json!({})), Value::Null, "only a prompt");
+    let text = moment(&mut style, json!({ "seed": 5 }));
+    assert_eq!((&text["seed"], text.get("prompt")), (&json!(5), None));
+    let text = patch(&mut style, json!({ "delta": 0.5 }));
+    assert_eq!(
+        text.get("seed"),
+        None,
+        "a patch leaves the moment its fields"
+    );
+    assert_eq!(style.params().seed, Blend::One(789));
+    let text = moment(&mut style, json!({ "delta": 0.9 }));
+    assert_eq!((&text["seed"], &text["delta"]), (&json!(789), &json!(0.9)));
+    let text = moment(&mut style, json!({}));
+    assert_eq!(text["delta"], 0.5, "the channel's own are back");
+    assert_eq!(moment(&mut style, json!({})), Value::Null);
+}
+
+#[test]
+fn a_patch_takes_a_field_from_the_moment() {
+    let mut style = style();
+    moment(&mut style, json!({ "seed": 5 }));
+    let same = style.change(&json!({ "seed": 789 }), None).unwrap();
+    assert_eq!(same.map(|change| change.hot), Some(vec!["seed".to_owned()]));
+    assert_eq!(patch(&mut style, json!({ "seed": 6 }))["seed"], 6);
+    assert_eq!(patch(&mut style, json!({ "delta": 0.5 }))["seed"], 6);
+}
+
+#[test]
+fn a_moment_that_would_load_a_model_is_not_shown_so() {
+    let overlay = json!({ "model_id": "other/model" });
+    let showing = style().showing(overlay.as_object().unwrap());
+    assert!(showing.is_err_and(|problems| problems.to_string().contains("/model_id")));
 }
 
 #[test]

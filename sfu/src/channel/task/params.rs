@@ -7,8 +7,9 @@ use reverie_diffusion::params::Params;
 use reverie_diffusion::status::{Counts, Input, State, View, hex};
 use reverie_transcoder::counters::Snapshot;
 use reverie_transcoder::stage::{Applied, StageError, StylePatch};
-use serde_json::json;
+use serde_json::{Map, json};
 
+use super::super::director::Look;
 use super::super::{ParamsEvent, ParamsPatch, PipelineStatus, Refused};
 use super::Task;
 
@@ -48,12 +49,20 @@ impl Task {
         Ok(self.style.params().clone())
     }
 
-    /// Shows a moment's prompt.
-    pub(super) fn show_prompt(&mut self, prompt: String) {
+    /// Shows what a moment is to look like.
+    pub(super) fn show(&mut self, look: Look) {
         let Some(pipe) = &self.pipe else { return };
+        let showing = self.style.showing(&look.overlay).or_else(|problems| {
+            // The channel's parameters changed since it was asked for.
+            tracing::warn!(channel = %self.name, %problems, "a moment is shown without its parameters");
+            self.style.showing(&Map::new())
+        });
+        let Ok(showing) = showing else { return };
+        let mut patch = StylePatch::new().with_prompt(look.prompt);
+        patch.params = showing.text();
         // A stage that is so far behind is stalled, and that is noticed elsewhere.
-        if pipe.style(StylePatch::new().with_prompt(prompt)) {
-            self.style.moment();
+        if pipe.style(patch) {
+            self.style.show(showing);
         }
     }
 

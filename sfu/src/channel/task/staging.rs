@@ -114,7 +114,7 @@ impl Task {
         match action {
             Action::Spawn(name) => self.load(name),
             Action::Unload => self.unload(),
-            Action::Style(prompt) => self.show_prompt(prompt),
+            Action::Style(look) => self.show(look),
             Action::Feed(on) => {
                 self.fresh = false;
                 self.fares(status::Input::Feed(on));

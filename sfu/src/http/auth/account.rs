@@ -14,9 +14,9 @@ use crate::http::problem::Problem;
 use crate::http::{App, cookies};
 
 /// Body of a request to sign in, or for an account. Has no `Debug`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Credentials {
+pub(in crate::http) struct Credentials {
     email: String,
     password: String,
     /// What to be on; the first that one is something on when missing.
@@ -27,9 +27,10 @@ pub(super) struct Credentials {
 }
 
 /// Body of a request for the next token, or to leave. Has no `Debug`.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, utoipa::ToSchema)]
+#[schema(as = Refresh)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Token {
+pub(in crate::http) struct Token {
     /// The refresh token; that of the cookie when missing.
     refresh: Option<String>,
 }

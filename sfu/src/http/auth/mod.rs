@@ -1,10 +1,10 @@
 //! Who people are: signing in and out, by e-mail or Twitch, what one is, and links for others.
 
-mod account;
+pub(super) mod account;
 mod me;
-mod roles;
-mod tokens;
-mod twitch;
+pub(super) mod roles;
+pub(super) mod tokens;
+pub(super) mod twitch;
 
 use std::sync::Arc;
 

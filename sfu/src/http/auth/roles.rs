@@ -14,9 +14,10 @@ use crate::http::problem::Problem;
 use crate::identity::now_ms;
 
 /// Who becomes what where.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = RoleChange)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(in crate::http) struct Wanted {
     /// The address of their account.
     email: String,
     role: String,

@@ -27,9 +27,10 @@ const DAY: u64 = 24 * HOUR;
 const MAX_LABEL: usize = 100;
 
 /// What a token is for.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, Deserialize, utoipa::ToSchema)]
+#[schema(as = TokenKind)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+pub(in crate::http) enum Kind {
     /// Sending a picture to the channel (WHIP).
     Publish,
     /// Watching it (WHEP).
@@ -42,9 +43,10 @@ enum Kind {
     Key,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[schema(as = NewToken)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+pub(in crate::http) struct Wanted {
     kind: Kind,
     channel: String,
     ttl_s: Option<u64>,

@@ -24,9 +24,10 @@ const JOURNEY: &str = "oauth journey";
 const SCOPES: &str = "user:write:chat user:bot channel:bot";
 
 /// Body of a request from a panel. Has no `Debug`.
-#[derive(Deserialize)]
+#[derive(Deserialize, utoipa::ToSchema)]
+#[schema(as = ExtensionToken)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Panel {
+pub(in crate::http) struct Panel {
     /// The token that Twitch's helper gave it.
     token: String,
     /// The user id of the channel that the panel is on, to be sure.

@@ -1,4 +1,7 @@
+use serde_json::Map;
+
 use super::*;
+use crate::channel::director::Look;
 
 const S: Duration = Duration::from_secs(1);
 
@@ -22,7 +25,10 @@ fn engagement() -> Engagement {
     Engagement {
         run: run(1),
         pipeline: "debug-invert".into(),
-        prompt: "rain".into(),
+        look: Look {
+            prompt: "rain".into(),
+            overlay: Map::new(),
+        },
     }
 }
 
