@@ -65,6 +65,7 @@ export class Storefront {
     if (JSON.stringify(offered) === JSON.stringify(this.#offered)) return;
     this.#offered = offered;
     this.#restock();
+    this.recount();
   }
 
   /** Whether Bits can be used; credits can be meanwhile. @param {boolean} can */
@@ -73,9 +74,13 @@ export class Storefront {
     this.#update();
   }
 
-  /** Asks anew which credits there are, since somebody else may be signed in by now. */
+  /** Asks anew which credits there are, since somebody else may be signed in by now; not where nothing is sold for them. */
   recount() {
-    void this.#wallet.refresh();
+    if (this.#sells) void this.#wallet.refresh();
+  }
+
+  get #sells() {
+    return this.#offered.some((product) => product !== null && product.price > 0);
   }
 
   /** The buttons: of each product one for each way to pay it. */
@@ -87,7 +92,7 @@ export class Storefront {
       return more ? [first, this.#button(product, 'credits')] : [first];
     });
     this.#buttons.replaceChildren(...buttons);
-    const words = balance !== null && this.#offered.some((product) => product !== null && product.price > 0) ? balanceWords(balance) : '';
+    const words = balance !== null && this.#sells ? balanceWords(balance) : '';
     const line = byId('credits', HTMLElement);
     // Who has none of them in the panel need not hear of them.
     show(line, words !== '' && (balance !== 0 || this.#unit === 'credits'));
