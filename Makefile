@@ -75,7 +75,7 @@ bench-moments: ## Measure the store of moments and its events to 1000 readers, o
 	@cargo bench --quiet -p reverie-moments --bench store
 	@ulimit -n 4096 && cargo bench --quiet -p reverie-integration-tests --no-default-features --bench fanout
 
-soak: ## Kill three servers 200 times while 600 moments run over 20 channels (about a quarter of an hour)
+soak: ## Kill three servers 200 times while 600 moments run over 20 channels (half an hour or more)
 	@scripts/setup test
 	REVERIE_SOAK=1 cargo nextest run --workspace --locked --no-capture -E 'test(/^kills::soak::/) or test(/^model::/)'
 
