@@ -19,7 +19,7 @@ import { createInterface } from 'node:readline';
 import puppeteer from 'puppeteer-core';
 import { flashAndBeep } from './flash.mjs';
 import { publishLayers, watchLayers } from './layers.mjs';
-import { findings, prepare, restartIce, stats, stopFrames, watchFrames } from './page.mjs';
+import { findings, listen, prepare, record, restartIce, stats, stopFrames, watchFrames } from './page.mjs';
 
 /** Milliseconds between two batches of frames. */
 const BATCH = 250;
@@ -44,6 +44,8 @@ const axe = readFileSync(new URL('node_modules/axe-core/axe.min.js', import.meta
 
 /** @type {Map<string, import('puppeteer-core').Page>} */
 const pages = new Map();
+/** Frames with names of their own: the page that each is in, and how its address begins. @type {Map<string, { page: string, at: string }>} */
+const frames = new Map();
 const profile = mkdtempSync(join(tmpdir(), 'reverie-chromium-'));
 
 const hidesAddresses = process.argv.includes('--mdns');
@@ -64,18 +66,25 @@ const root = /** @type {number} */ (browser.process()?.pid);
 const COMMANDS = {
   open,
   /** @param {any} command */
-  eval: ({ page, code }) => named(page).evaluate(code),
+  eval: ({ page, code }) => within(page).evaluate(code),
   wait,
+  /** From now on the frame of a page whose address begins with `at` is known by a name, as if it were a page. @param {any} command */
+  frame: async ({ page, at, name }) => {
+    frames.set(name, { page, at });
+    await framed(name);
+  },
+  /** Notes every text that an element says, in `window.testSaid`. @param {any} command */
+  listen: ({ page, selector }) => within(page).evaluate(listen, selector),
   /** @param {any} command */
-  click: ({ page, selector }) => named(page).click(selector),
+  click: ({ page, selector }) => within(page).click(selector),
   /** @param {any} command */
-  type: ({ page, selector, text }) => named(page).type(selector, text),
+  type: ({ page, selector, text }) => within(page).type(selector, text),
   /** @param {any} command */
   reload: async ({ page }) => void (await named(page).reload({ timeout: PATIENCE })),
   /** @param {any} command */
   watch_frames: async ({ page, selector = 'video' }) => {
     await wait({ page, code: `document.querySelector(${JSON.stringify(selector)}) !== null` });
-    await named(page).evaluate(watchFrames, selector, BATCH);
+    await within(page).evaluate(watchFrames, selector, BATCH);
   },
   /** @param {any} command */
   flash: ({ page, whip, whep }) => named(page).evaluate(flashAndBeep, whip, whep),
@@ -84,17 +93,21 @@ const COMMANDS = {
   /** @param {any} command */
   watch_layers: ({ page, whep }) => named(page).evaluate(watchLayers, whep),
   /** @param {any} command */
-  stop_frames: ({ page }) => named(page).evaluate(stopFrames),
+  stop_frames: ({ page }) => within(page).evaluate(stopFrames),
   /** @param {any} command */
-  stats: ({ page }) => named(page).evaluate(stats),
+  stats: ({ page }) => within(page).evaluate(stats),
   /** @param {any} command */
   restart_ice: ({ page, session }) => named(page).evaluate(restartIce, session),
   /** @param {any} command */
-  screenshot: async ({ page, path }) => void (await named(page).screenshot({ path })),
+  screenshot: async ({ page, path, selector }) => {
+    const shown = selector ? await named(page).$(selector) : named(page);
+    if (!shown) throw new Error(`page ${page} has no ${selector}`);
+    await shown.screenshot({ path });
+  },
   /** @param {any} command */
   viewport: async ({ page, width, height }) => void (await named(page).setViewport({ width, height })),
   /** @param {any} command */
-  axe: ({ page }) => named(page).evaluate(`${axe}; (${findings})()`),
+  axe: ({ page }) => within(page).evaluate(`${axe}; (${findings})()`),
   /** @param {any} command */
   scheme: ({ page, value }) =>
     named(page).emulateMediaFeatures([{ name: 'prefers-color-scheme', value }]),
@@ -136,10 +149,11 @@ async function run(line) {
 
 /**
  * Opens a page in a context and a window of its own, so that no page is ever in the background. Requests for an address in
- * `answers` are answered with that file of this folder.
+ * `answers` are answered with that file of this folder. With `traffic` everything is told that the page's scripts, and those
+ * of its frames, send and get.
  * @param {any} command
  */
-async function open({ page: name, url, prelude, answers }) {
+async function open({ page: name, url, prelude, answers, traffic }) {
   if (pages.has(name)) throw new Error(`page ${name} is open`);
   const context = await browser.createBrowserContext();
   const page = await context.newPage();
@@ -150,11 +164,17 @@ async function open({ page: name, url, prelude, answers }) {
     emit('console', { page: name, level: message.type(), text: message.text(), at });
   });
   page.on('pageerror', (error) => emit('page_error', { page: name, text: String(error) }));
+  // Whoever is asked whether to leave leaves.
+  page.on('dialog', async (dialog) => {
+    emit('dialog', { page: name, kind: dialog.type() });
+    await dialog.accept();
+  });
   page.on('error', (error) => emit('page_crash', { page: name, text: String(error) }));
   await page.exposeFunction('testReport', (/** @type {string} */ kind, /** @type {object} */ what) =>
     emit(kind, { page: name, ...what }),
   );
   await page.evaluateOnNewDocument(prepare);
+  if (traffic) await page.evaluateOnNewDocument(record);
   if (prelude) await page.evaluateOnNewDocument(prelude);
   if (answers) await answerFrom(page, answers);
   const response = await page.goto(url, { waitUntil: 'load', timeout: PATIENCE });
@@ -180,7 +200,7 @@ async function answerFrom(page, answers) {
  */
 function wait({ page, code, timeout_ms = PATIENCE }) {
   const failure = JSON.stringify(`not within ${timeout_ms} ms: ${code}`);
-  return named(page).evaluate(`(async () => {
+  return within(page).evaluate(`(async () => {
     const end = performance.now() + ${Number(timeout_ms)};
     for (;;) {
       const value = await (${code});
@@ -196,6 +216,22 @@ function named(name) {
   const page = pages.get(name);
   if (!page) throw new Error(`no page ${name}`);
   return page;
+}
+
+/** A page, or a frame by the name that it was given. @param {string} name */
+function within(name) {
+  const frame = frames.get(name);
+  if (!frame) return named(name);
+  const found = named(frame.page).frames().find((one) => one.url().startsWith(frame.at));
+  if (!found) throw new Error(`page ${frame.page} has no frame at ${frame.at}`);
+  return found;
+}
+
+/** Waits until the frame is there. @param {string} name */
+async function framed(name) {
+  const { page, at } = /** @type {{ page: string, at: string }} */ (frames.get(name));
+  const frame = await named(page).waitForFrame((one) => one.url().startsWith(at), { timeout: PATIENCE });
+  await frame.waitForSelector('body', { timeout: PATIENCE });
 }
 
 async function close() {

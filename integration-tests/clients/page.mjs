@@ -25,6 +25,63 @@ export function prepare() {
   });
 }
 
+/** Runs before a page's own scripts: tells what they send and get over HTTP and WebSocket, streams as they come. */
+export function record() {
+  const scope = /** @type {any} */ (window);
+  const real = window.fetch;
+  window.fetch = async (input, init) => {
+    const request = new Request(input, init);
+    const sent = { url: request.url, method: request.method, headers: [...request.headers], body: typeof init?.body === 'string' ? init.body : '' };
+    const response = await real(input, init);
+    const copy = response.clone();
+    tell('sent', { ...sent, status: response.status, answer: [...response.headers] });
+    void pour(request.url, copy);
+    return response;
+  };
+
+  window.WebSocket = new Proxy(window.WebSocket, {
+    construct(target, args, newTarget) {
+      const socket = /** @type {WebSocket} */ (Reflect.construct(target, args, newTarget));
+      tell('sent', { url: socket.url, method: 'WebSocket', body: JSON.stringify(args.slice(1)) });
+      const send = socket.send.bind(socket);
+      socket.send = (data) => {
+        tell('sent', { url: socket.url, method: 'message', body: String(data) });
+        send(data);
+      };
+      socket.addEventListener('message', ({ data }) => tell('got', { url: socket.url, text: `${data}\n` }));
+      return socket;
+    },
+  });
+
+  /** @param {string} url @param {Response} response */
+  async function pour(url, response) {
+    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+    try {
+      for (let part = await reader?.read(); part && !part.done; part = await reader?.read()) tell('got', { url, text: part.value });
+    } catch {
+      // The page has ended the request, and so its copy.
+    }
+  }
+
+  /** @param {string} way @param {object} what */
+  function tell(way, what) {
+    scope.testReport('traffic', { origin: location.origin, way, ...what });
+  }
+}
+
+/**
+ * Notes every text that an element says from now on.
+ * @param {string} selector
+ */
+export function listen(selector) {
+  const scope = /** @type {any} */ (window);
+  const element = /** @type {HTMLElement} */ (document.querySelector(selector));
+  scope.testSaid = [element.textContent];
+  const note = (/** @type {MutationRecord[]} */ records) =>
+    records.forEach(({ addedNodes }) => addedNodes.forEach(({ textContent }) => scope.testSaid.push(textContent)));
+  new MutationObserver(note).observe(element, { childList: true });
+}
+
 /**
  * Reads the bar code of every picture the video element presents and reports them in batches.
  * @param {string} selector

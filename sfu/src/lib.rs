@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod analytics;
 mod auth;
 mod channel;
 pub mod cli;

@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle as Task;
 
+use crate::analytics::Analytics;
 use crate::auth::Revoked;
 use crate::channel::{Channels, Shard, Shared};
 use crate::engine::negotiate::{Certificate, Terms};
@@ -142,6 +144,8 @@ impl Server {
             sessions: Sessions::default(),
             node: node.clone(),
             twitch: twitch.clone(),
+            drained: AtomicBool::new(false),
+            analytics: Mutex::new(Analytics::new()),
         });
         let channels = Channels::new(shared);
         let router = tokio::spawn(channels.clone().route(events));

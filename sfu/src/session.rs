@@ -41,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) token: Option<String>,
     pub(crate) peer: PeerId,
     pub(crate) shard: usize,
+    /// When it began, in milliseconds since 1970.
+    pub(crate) since: i64,
     /// Strong entity tag, with its quotes (RFC 9110, section 8.8.3).
     pub(crate) etag: String,
     /// The client's ICE credentials; others in a PATCH ask for an ICE restart.
@@ -111,6 +113,20 @@ impl Map {
 impl Sessions {
     pub(crate) fn len(&self) -> usize {
         self.lock().by_id.len()
+    }
+
+    /// All of them, in the order in which they began.
+    pub(crate) fn all(&self) -> Vec<Session> {
+        let mut all: Vec<_> = self.lock().by_id.values().cloned().collect();
+        all.sort_by_key(|session| session.peer);
+        all
+    }
+
+    /// How many speak a protocol.
+    pub(crate) fn count(&self, protocol: Protocol) -> usize {
+        let map = self.lock();
+        let of = |session: &&Session| session.protocol == protocol;
+        map.by_id.values().filter(of).count()
     }
 
     /// Keeps a session under an unguessable id, which is returned.

@@ -44,6 +44,7 @@ pub(super) fn routes() -> Router<Arc<State>> {
         .route("/pokes", get(pokes))
         .route("/subscriptions", get(subscriptions))
         .route("/session", get(session))
+        .route("/products", get(products))
 }
 
 async fn fault(Of(state): Of<Arc<State>>, Json(wanted): Json<Broken>) -> Response {
@@ -93,6 +94,16 @@ async fn pokes(Of(state): Of<Arc<State>>, Query(asked): Pairs) -> Response {
     let world = state.lock();
     let rest = world.pokes.get(after.unwrap_or(0)..).unwrap_or_default();
     fine(200, json!({ "data": rest, "next": world.pokes.len() }))
+}
+
+/// What the extension sells, as the helper tells it.
+async fn products(Of(state): Of<Arc<State>>) -> Response {
+    let product = |(sku, price): &(String, u32)| {
+        let cost = json!({ "amount": price, "type": "bits" });
+        json!({ "sku": sku, "displayName": sku, "cost": cost, "inDevelopment": false })
+    };
+    let sold: Vec<Value> = state.setup.products.iter().map(product).collect();
+    fine(200, json!({ "data": sold }))
 }
 
 async fn subscriptions(Of(state): Of<Arc<State>>) -> Response {

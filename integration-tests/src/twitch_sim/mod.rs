@@ -45,6 +45,10 @@ pub struct Setup {
     pub panel_listen: SocketAddr,
     /// The folder of the extension's files; a small panel of its own without one.
     pub panel: Option<PathBuf>,
+    /// The panel's page in that folder, as its path is named to Twitch.
+    pub panel_page: String,
+    /// What the extension sells, by SKU and price in Bits; what the server offers without any.
+    pub products: Vec<(String, u32)>,
     /// The server that the panel may talk with, without a slash at its end.
     pub server: String,
     /// The channel of the streamer there.
@@ -58,6 +62,8 @@ impl Default for Setup {
             listen: free,
             panel_listen: free,
             panel: None,
+            panel_page: String::new(),
+            products: Vec::new(),
             server: "http://127.0.0.1:8080".to_owned(),
             channel: "show".to_owned(),
         }

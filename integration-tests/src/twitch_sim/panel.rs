@@ -98,6 +98,7 @@ fn fill(text: &str, state: &State) -> String {
     let values = [
         ("{{twitch}}", state.url()),
         ("{{panel}}", state.panel_url()),
+        ("{{page}}", state.setup.panel_page.clone()),
         ("{{server}}", state.setup.server.clone()),
         ("{{channel}}", state.setup.channel.clone()),
         ("{{extension}}", EXTENSION_ID.to_owned()),

@@ -200,6 +200,7 @@ impl State {
             (STREAMER, "Streamer"),
             (VIEWER, "Ann"),
             ("8", "Bob"),
+            ("9", "Cleo"),
             (BOT, "ReverieBot"),
             (OWNER, "Owner"),
         ] {

@@ -1,5 +1,6 @@
 //! The running server against real browsers and WebRTC clients.
 
+mod admin;
 mod auth;
 #[cfg(feature = "torch")]
 mod broken;
@@ -9,6 +10,7 @@ mod corpora;
 mod diffusion;
 mod dock;
 mod durable;
+mod flow;
 mod hostile;
 mod http;
 mod https;

@@ -181,7 +181,7 @@ fn one_stream(name: &str, frames: &[Frame]) -> Result<()> {
 }
 
 /// What one viewer saw inverted no other saw plain.
-fn same_pictures(seen: &[(String, Vec<Frame>)]) -> Result<()> {
+pub(crate) fn same_pictures(seen: &[(String, Vec<Frame>)]) -> Result<()> {
     let (first, reference) = seen.first().context("three viewers")?;
     for (name, frames) in &seen[1..] {
         for frame in frames {

@@ -9,13 +9,27 @@ use serde_json::{Value, json};
 
 const SIZES: [(&str, u32, u32); 2] = [("phone", 360, 780), ("desk", 1280, 900)];
 /// As narrow and as wide as a dock of OBS is made.
-const DOCK: [(&str, u32, u32); 2] = [("dock280", 280, 700), ("dock400", 400, 700)];
+pub(crate) const DOCK: [(&str, u32, u32); 2] = [("dock280", 280, 700), ("dock400", 400, 700)];
 /// A panel below a stream on Twitch, as high as it can be.
 const PANEL: [(&str, u32, u32); 1] = [("panel318", 318, 500)];
 const HELPER: &str = "https://extension-files.twitch.tv/helper/v1/twitch-ext.min.js";
 
-/// Looks at a page in every size, light and dark.
-async fn look(browser: &mut Client, page: &str, sizes: &[(&str, u32, u32)]) -> Result<()> {
+/// What one presses or writes in and cannot reach, since a card cuts it off.
+const CUT: &str = "[...document.querySelectorAll('a, button, input, select, textarea, .where')] \
+    .filter((one) => one.checkVisibility() && one.closest('.card, .top') \
+        && one.getBoundingClientRect().right > one.closest('.card, .top').getBoundingClientRect().right + 0.5) \
+    .map((one) => one.id || one.textContent)";
+/// Whether the name of the channel is too short for its place in the head.
+const NAMELESS: &str =
+    "[...document.querySelectorAll('.where')].some((one) => one.scrollWidth > one.clientWidth + 1)";
+
+/// Looks at a page in a state, which is the name of its pictures, in every size, light and dark.
+pub(crate) async fn look(
+    browser: &mut Client,
+    page: &str,
+    state: &str,
+    sizes: &[(&str, u32, u32)],
+) -> Result<()> {
     let folder = root().join("integration-tests/screenshots");
     std::fs::create_dir_all(&folder)?;
     for (size, width, height) in sizes {
@@ -26,21 +40,31 @@ async fn look(browser: &mut Client, page: &str, sizes: &[(&str, u32, u32)]) -> R
             browser
                 .ask(json!({ "cmd": "scheme", "page": page, "value": scheme }))
                 .await?;
-            let path = folder.join(format!("{page}-{size}-{scheme}.png"));
+            let path = folder.join(format!("{page}-{state}-{size}-{scheme}.png"));
             browser
                 .ask(json!({ "cmd": "screenshot", "page": page, "path": path }))
                 .await?;
             let found = browser.ask(json!({ "cmd": "axe", "page": page })).await?;
             ensure!(
                 found.as_array().is_some_and(Vec::is_empty),
-                "axe finds in {page}, {size}, {scheme}: {found:#}"
+                "axe finds in {page}, {state}, {size}, {scheme}: {found:#}"
             );
         }
+        let cut = value(browser, page, CUT).await?;
+        ensure!(
+            cut.as_array().is_some_and(Vec::is_empty),
+            "{page}, {state}, cuts {cut} off at {width} px"
+        );
+        let nameless = value(browser, page, NAMELESS).await?;
+        ensure!(
+            nameless == false,
+            "{page}, {state}, cuts its name off at {width} px"
+        );
         let wide = "document.documentElement.scrollWidth - innerWidth";
         let overflow = value(browser, page, wide).await?;
         ensure!(
             overflow.as_f64().is_some_and(|o| o <= 0.0),
-            "{page} is {overflow} px too wide at {width} px"
+            "{page}, {state}, is {overflow} px too wide at {width} px"
         );
     }
     Ok(())
@@ -53,7 +77,7 @@ async fn value(browser: &mut Client, page: &str, code: &str) -> Result<Value> {
 }
 
 /// Ends everything, and says what the pages did that they may not.
-async fn stop(mut browser: Client, server: TestServer) -> Result<()> {
+pub(crate) async fn stop(mut browser: Client, server: TestServer) -> Result<()> {
     browser.has_no_violations()?;
     browser.stop().await?;
     server.stop().await;
@@ -112,7 +136,7 @@ async fn pages_fit_a_phone_and_a_desk_in_light_and_dark() -> Result<()> {
         .until("bridge", "!document.querySelector('#settings-part').hidden")
         .await?;
     for page in ["index", "bridge", "watch", "mod", "admin"] {
-        look(&mut browser, page, &SIZES).await?;
+        look(&mut browser, page, "live", &SIZES).await?;
     }
     stop(browser, server).await
 }
@@ -133,7 +157,7 @@ async fn a_dock_is_dark_and_narrow_and_its_token_leaves_the_address() -> Result<
         .await?;
     let address = value(&mut browser, "mod", "location.href").await?;
     ensure!(address == server.url("/mod/show?dock=1"), "{address}");
-    look(&mut browser, "mod", &DOCK).await?;
+    look(&mut browser, "mod", "live", &DOCK).await?;
     let ground = value(
         &mut browser,
         "mod",
@@ -183,7 +207,7 @@ async fn an_overlay_is_clear_and_names_the_running_moment() -> Result<()> {
         let ground = value(&mut browser, "overlay", &code).await?;
         ensure!(ground == "rgba(0, 0, 0, 0)", "{of} is {ground}");
     }
-    look(&mut browser, "overlay", &SIZES[1..]).await?;
+    look(&mut browser, "overlay", "card", &SIZES[1..]).await?;
     stop(browser, server).await
 }
 
@@ -208,7 +232,7 @@ async fn the_extension_keeps_to_the_policy_of_twitch_at_318_px() -> Result<()> {
                 "cmd": "open", "page": page, "url": url, "prelude": told, "answers": { HELPER: "twitch_helper.js" },
             }))
             .await?;
-        look(&mut browser, page, &PANEL).await?;
+        look(&mut browser, page, "stranger", &PANEL).await?;
     }
     browser
         .until(

@@ -10,6 +10,8 @@ use crate::prompt;
 pub struct Room {
     /// What becomes of its paid moments.
     pub policy: Policy,
+    /// Whether nothing of its queue is started.
+    pub paused: bool,
     /// Whether its stream is online, or was until a moment ago.
     pub online: bool,
     /// How many of its moments are asked for, in review or waiting.
@@ -38,6 +40,9 @@ pub fn admit(
     fits(&submission, limits)?;
     if room.policy == Policy::Off && !own {
         return Err(Refused::Off);
+    }
+    if room.paused && !own {
+        return Err(Refused::Paused);
     }
     if !room.online {
         return Err(Refused::Offline);

@@ -34,6 +34,9 @@ pub enum Refused {
     /// The channel has no moments of viewers.
     #[error("the channel takes no moments")]
     Off,
+    /// Nothing of its queue is started for now, so nobody is asked to pay.
+    #[error("the channel takes no moments for now; they are paused")]
+    Paused,
     /// Nobody publishes.
     #[error("the channel is offline; moments are accepted while it is live")]
     Offline,

@@ -44,6 +44,7 @@ fn moment(state: State) -> Moment {
 fn room() -> Room {
     Room {
         policy: Policy::Manual,
+        paused: false,
         online: true,
         waiting: 0,
         open: None,
@@ -415,6 +416,13 @@ fn a_request_is_refused_before_anything_is_paid() {
             },
         ),
         (
+            "paused",
+            Room {
+                paused: true,
+                ..room()
+            },
+        ),
+        (
             "offline",
             Room {
                 online: false,
@@ -506,6 +514,7 @@ fn the_streamers_own_moment_is_taken_while_viewers_are_not() {
     };
     let closed = Room {
         policy: Policy::Off,
+        paused: true,
         latest: Some(NOW),
         ..room()
     };

@@ -110,7 +110,8 @@ impl Tx {
                 (SELECT MAX(lease_until) FROM streams WHERE channel_id = $1 AND track = $4) AS online_until,
                 (SELECT id FROM moments WHERE channel_id = $1 AND viewer_opaque = $2 AND state = 'submitted') AS open,
                 (SELECT MAX(created_at) FROM moments WHERE channel_id = $1 AND viewer_opaque = $2 AND created_at > $3
-                    AND state NOT IN ('rejected', 'expired', 'failed', 'cancelled')) AS latest",
+                    AND state NOT IN ('rejected', 'expired', 'failed', 'cancelled')) AS latest,
+                (SELECT paused FROM channels WHERE channel_id = $1) AS paused",
         )
         .bind(self.channel.as_str())
         .bind(submission.viewer.opaque.as_str())
@@ -122,6 +123,7 @@ impl Tx {
         let waiting: i64 = row.try_get("waiting")?;
         Ok(Room {
             policy: self.policy,
+            paused: row.try_get::<i64, _>("paused")? != 0,
             online: online_until
                 .is_some_and(|until| until.saturating_add(self.limits.max_offline) > self.now),
             waiting: usize::try_from(waiting).unwrap_or(usize::MAX),

@@ -1,7 +1,7 @@
 //! Which channels there are, and what they share.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use reverie_config::Config;
@@ -9,6 +9,7 @@ use reverie_diffusion::params::Params;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::{Handle, MESSAGES, Message, task};
+use crate::analytics::Analytics;
 use crate::engine::Event;
 use crate::engine::ids::StreamId;
 use crate::engine::negotiate::Terms;
@@ -40,6 +41,9 @@ pub(crate) struct Shared {
     pub(crate) sessions: Sessions,
     pub(crate) node: Arc<Node>,
     pub(crate) twitch: Arc<Twitch>,
+    /// No new sessions, though the server goes on.
+    pub(crate) drained: AtomicBool,
+    pub(crate) analytics: Mutex<Analytics>,
 }
 
 /// Who needs a channel. Those who only wait for a publisher may not take the last places.

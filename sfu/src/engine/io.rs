@@ -162,6 +162,8 @@ pub enum CloseReason {
     Replaced,
     /// The token that it was begun with was revoked.
     Revoked,
+    /// Whoever runs the server ended it.
+    Kicked,
     /// The server stops.
     Shutdown,
     /// The other side broke the protocol.
@@ -186,6 +188,7 @@ impl CloseReason {
             Self::SetupTimeout => "setup_timeout",
             Self::Replaced => "replaced",
             Self::Revoked => "revoked",
+            Self::Kicked => "kicked",
             Self::Shutdown => "shutdown",
             Self::Protocol => "protocol",
             Self::Dtls => "dtls",

@@ -16,7 +16,7 @@ const SERVER: &str = "extension/server.js";
 const UNNAMED: &str = "export const SERVER = '';";
 
 /// What is in it, in order.
-const CONTENT: [&str; 38] = [
+const CONTENT: [&str; 39] = [
     "extension/panel.html",
     "extension/config.html",
     "extension/bits.js",
@@ -52,6 +52,7 @@ const CONTENT: [&str; 38] = [
     "assets/token.js",
     "assets/ui.js",
     "assets/wait.js",
+    "assets/wallet.js",
     "assets/whep.js",
     "assets/words.js",
     "assets/icon.svg",

@@ -135,6 +135,11 @@ fn counted(app: &App, Peer(peer): Peer, headers: &HeaderMap) -> Option<Network> 
     (!free).then(|| household(client))
 }
 
+/// The address that a request is from, as far as proxies of ours tell it.
+pub(super) fn client_of(app: &App, Peer(peer): Peer, headers: &HeaderMap) -> IpAddr {
+    client(peer.ip(), headers, &app.shared.config.http.trusted_proxies)
+}
+
 /// Whose request it is: the nearest address of `X-Forwarded-For` that is no proxy of ours.
 fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[Network]) -> IpAddr {
     let forwarded = headers.get_all(FORWARDED).iter();

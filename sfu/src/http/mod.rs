@@ -1,5 +1,6 @@
 //! The HTTP side: routes, what every answer carries, and the connection loop.
 
+mod admin;
 mod api;
 mod auth;
 mod caller;
@@ -31,8 +32,8 @@ mod submission;
 mod twitch;
 mod zip;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use axum::Router;
@@ -48,6 +49,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub(crate) use serve::serve;
 
+use crate::analytics::Analytics;
 use crate::auth::{Auth, Need, Revoked};
 use crate::channel::{Channels, Shared};
 use crate::identity::Identity;
@@ -99,7 +101,20 @@ impl App {
     }
 
     fn is_draining(&self) -> bool {
-        *self.stopping.borrow()
+        *self.stopping.borrow() || self.shared.drained.load(Ordering::Relaxed)
+    }
+
+    /// Takes no new sessions from now on, or takes them again.
+    fn set_draining(&self, draining: bool) {
+        self.shared.drained.store(draining, Ordering::Relaxed);
+        let metrics = &self.shared.metrics;
+        metrics.draining.set(i64::from(self.is_draining()));
+    }
+
+    fn analytics(&self) -> MutexGuard<'_, Analytics> {
+        // Only counts are under the lock, so a poisoned one still holds what was counted.
+        let analytics = &self.shared.analytics;
+        analytics.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Viewers are spread over the shards in turn.
@@ -171,7 +186,12 @@ pub(crate) fn public(app: App) -> Router {
         .post("/v1/moments/{id}/receipt", twitch::receipt)
         .post("/v1/moments/{id}/credit", twitch::credit)
         .get("/v1/moments/{id}", moments::moment)
-        .post("/v1/moments/{id}/{act}", moments::act);
+        .post("/v1/moments/{id}/{act}", moments::act)
+        .get("/v1/admin/sessions", admin::sessions)
+        .delete("/v1/admin/sessions/{id}", admin::end)
+        .put("/v1/admin/drain", admin::drain)
+        .get("/v1/admin/config", admin::config)
+        .get("/v1/admin/analytics", admin::analytics);
     auth::routes(routes)
         .get("/", pages::index)
         .get("/bridge/{channel}", pages::bridge)

@@ -188,6 +188,7 @@ mod tests {
             token: None,
             peer: crate::engine::ids::PeerId(1),
             shard: 0,
+            since: 0,
             etag: "\"now\"".to_owned(),
             remote: Some(Credentials {
                 ufrag: "here".to_owned(),

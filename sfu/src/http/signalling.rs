@@ -3,13 +3,14 @@
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::extract::{Query, State};
+use axum::extract::{Extension, Query, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 
 use super::App;
 use super::extract::{ChannelName, allow, content_type, still_allowed, text};
+use super::limit::{self, Peer};
 use super::links;
 use super::problem::Problem;
 use crate::auth::Need;
@@ -18,6 +19,7 @@ use crate::engine::negotiate::{self, Side};
 use crate::engine::packet::{Kind, Track};
 use crate::engine::sdp::{self, Credentials, Summary};
 use crate::engine::{CloseReason, Command};
+use crate::node::now_ms;
 use crate::session::{Protocol, Session, random_name};
 
 const SDP: &str = "application/sdp";
@@ -57,6 +59,9 @@ pub(super) async fn publish(
 ) -> Result<Response, Problem> {
     let result = publish_inner(&app, name, &headers, body).await;
     count(&app, Protocol::Whip, &result);
+    if result.is_ok() {
+        app.analytics().stream(now_ms(), salt);
+    }
     result
 }
 
@@ -95,13 +100,25 @@ pub(super) async fn watch(
     State(app): State<App>,
     name: Result<ChannelName, Problem>,
     query: Result<Query<Watch>, axum::extract::rejection::QueryRejection>,
+    peer: Option<Extension<Peer>>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let query = query.map(|Query(query)| query).unwrap_or_default();
     let result = watch_inner(&app, name, &query, &headers, body).await;
     count(&app, Protocol::Whep, &result);
+    if result.is_ok() {
+        let from = peer.map(|Extension(peer)| limit::client_of(&app, peer, &headers));
+        let watching = app.shared.sessions.count(Protocol::Whep);
+        app.analytics().viewer(now_ms(), from, watching, salt);
+    }
     result
+}
+
+/// What a day's viewers are told apart with.
+fn salt() -> Option<[u8; 32]> {
+    let mut salt = [0; 32];
+    getrandom::fill(&mut salt).ok().map(|()| salt)
 }
 
 async fn watch_inner(
@@ -207,6 +224,7 @@ fn accept(
         token: token.clone(),
         peer: id,
         shard,
+        since: now_ms(),
         etag: etag.clone(),
         remote: Credentials::of(offer),
         earlier: Vec::new(),

@@ -1,6 +1,7 @@
 //! What has to be done every second, every few seconds and every day, by whichever node is there.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use reverie_moments::store::{Error, Node as Seen};
@@ -53,7 +54,7 @@ async fn seen(node: &Node, shared: &Shared, url: &str) -> Result<(), Error> {
     let free = shared.capacity.available_permits();
     let loaded = config.pipeline.max_active.saturating_sub(free);
     let lease = node.store.limits().lease;
-    let draining = *node.stopping.borrow();
+    let draining = *node.stopping.borrow() || shared.drained.load(Ordering::Relaxed);
     node.store
         .node_seen(&Seen {
             id: node.id.clone(),

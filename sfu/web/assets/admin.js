@@ -5,6 +5,7 @@
 import { ApiError, json, listChannels, serverVersion } from './api.js';
 import { channelsAsCsv, totals } from './csv.js';
 import { panic, setPaused, stop } from './desk.js';
+import { Operator } from './operator.js';
 import { bridgePath, modPath, watchPath } from './route.js';
 import { adoptTokenFromAddress } from './token.js';
 import { TokenForm } from './tokenform.js';
@@ -15,6 +16,13 @@ import { activityWords, pipelineWords, viewerWords } from './words.js';
 /** @typedef {{ name: string, available: boolean, reason?: string | null }} Stage */
 
 const REFRESH_MS = 2_000;
+/** What is wrong, by the check that fails. @type {Record<string, string>} */
+const WRONG = {
+  udp: 'a media thread has ended',
+  not_draining: 'the server is drained',
+  channels: 'there are as many channels as may be',
+  sessions: 'there are as many sessions as may be',
+};
 
 adoptTokenFromAddress();
 const tokenForm = new TokenForm();
@@ -25,6 +33,7 @@ let known = [];
 /** What the list shows, as text, so that focus in it survives a refresh without news. */
 let shown = '';
 let denied = false;
+const operator = new Operator(save);
 
 /** @param {unknown} refusal @param {import('./token.js').Scope} scope */
 function complain(refusal, scope) {
@@ -109,6 +118,7 @@ async function refresh() {
   try {
     known = await listChannels();
     render();
+    void operator.refresh();
   } catch (refusal) {
     complain(refusal, 'watch');
   }
@@ -120,9 +130,10 @@ async function showReady() {
   const ready = answer?.ready === true;
   mark(byId('ready', HTMLElement), ready ? 'warm' : 'failed');
   say(byId('ready', HTMLElement), answer === null ? 'not reachable' : ready ? 'ready' : 'not ready');
+  operator.draining(answer?.checks?.not_draining === false);
   const wrong = Object.entries(answer?.checks ?? {}).filter(([, well]) => well !== true).map(([check]) => check);
   show(byId('checks', HTMLElement), wrong.length > 0);
-  say(byId('checks', HTMLElement), `No new sessions are taken: ${wrong.join(', ')}`);
+  say(byId('checks', HTMLElement), `No new sessions are taken: ${wrong.map((check) => WRONG[check] ?? check).join(', ')}.`);
 }
 
 async function showPipelines() {
@@ -141,11 +152,12 @@ async function showPipelines() {
   }
 }
 
-function save() {
-  const url = URL.createObjectURL(new Blob([channelsAsCsv(known)], { type: 'text/csv' }));
+/** @param {string} name @param {string} text */
+function save(name, text) {
+  const url = URL.createObjectURL(new Blob([text], { type: 'text/csv' }));
   const file = make('a');
   file.href = url;
-  file.download = 'channels.csv';
+  file.download = name;
   file.click();
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
@@ -155,7 +167,7 @@ async function showVersion() {
   say(byId('version', HTMLElement), version);
 }
 
-byId('csv', HTMLElement).addEventListener('click', save);
+byId('csv', HTMLElement).addEventListener('click', () => save('channels.csv', channelsAsCsv(known)));
 document.addEventListener('visibilitychange', () => void refresh());
 setInterval(() => void refresh(), REFRESH_MS);
 void refresh();

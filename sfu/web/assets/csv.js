@@ -1,5 +1,5 @@
 /**
- * A table of channels as a file for a spreadsheet (RFC 4180). Pure.
+ * Tables as files for a spreadsheet (RFC 4180). Pure.
  */
 
 /** @typedef {import('./api.js').Channel} Channel */
@@ -11,7 +11,18 @@ export function channelsAsCsv(channels) {
   const rows = channels.map(({ channel, live, viewers, pipeline, moment, queue, paused }) => [
     channel, live, viewers, pipeline.name, pipeline.state, moment?.state, moment?.prompt, queue.length, paused ?? false,
   ]);
-  return [COLUMNS, ...rows].map((row) => `${row.map(field).join(',')}\r\n`).join('');
+  return table([COLUMNS, ...rows]);
+}
+
+/** How much the server was used. @param {import('./operator.js').Day[]} days */
+export function daysAsCsv(days) {
+  const rows = days.map(({ at, streams, viewers, peak }) => [new Date(at).toISOString().slice(0, 10), streams, viewers, peak]);
+  return table([['day', 'streams', 'viewers', 'peak'], ...rows]);
+}
+
+/** @param {unknown[][]} rows */
+function table(rows) {
+  return rows.map((row) => `${row.map(field).join(',')}\r\n`).join('');
 }
 
 /** @param {unknown} value */

@@ -1,5 +1,5 @@
 /**
- * Moments in review as a list: approve or reject with one click, and five seconds to take it back.
+ * Moments in review as a list: approve or reject with one click, and five seconds to take it back or to say why.
  */
 
 import { Held } from './held.js';
@@ -11,9 +11,13 @@ import { make, say, show } from './ui.js';
  * What a decision does; `leaving` is true when the page goes away.
  * @typedef {object} Deciders
  * @property {(moment: Moment, leaving: boolean) => void} approve
- * @property {(moment: Moment, leaving: boolean) => void} reject
+ * @property {(moment: Moment, reason: string, leaving: boolean) => void} reject `reason` is '' where none was given
  * @property {(moment: Moment, leaving: boolean) => void} block rejects, and blocks the words of the prompt
  */
+
+const REJECTING = 'Rejecting';
+/** What a viewer can be told of why, with one more click. */
+const REASONS = ['not today', 'not fit for this stream', 'seen already'];
 
 /** A `ul` of moments in review. */
 export class ReviewList {
@@ -22,6 +26,8 @@ export class ReviewList {
   #held;
   /** @type {Moment[]} */
   #pending = [];
+  /** Why a moment is rejected, by id, as long as it can be taken back. @type {Map<string, string>} */
+  #reasons = new Map();
   #shown = '';
 
   /** @param {HTMLUListElement} list @param {Deciders} deciders */
@@ -48,9 +54,12 @@ export class ReviewList {
   /** @param {HTMLElement} item */
   #renderItem(item) {
     const held = this.#held.of(item.dataset.id ?? '');
-    const [decide, undo] = item.querySelectorAll('.decide');
+    const [decide, undo, why] = item.querySelectorAll('.decide');
     show(/** @type {HTMLElement} */ (decide), held === null);
     show(/** @type {HTMLElement} */ (undo), held !== null);
+    show(/** @type {HTMLElement} */ (why), held?.what === REJECTING);
+    const reason = this.#reasons.get(item.dataset.id ?? '') ?? '';
+    for (const chip of why.querySelectorAll('.chip')) chip.setAttribute('aria-pressed', String(chip.textContent === reason));
     const words = /** @type {HTMLElement} */ (undo.querySelector('.held'));
     say(words, held ? `${held.what} in ${held.left} s` : '');
   }
@@ -63,16 +72,34 @@ export class ReviewList {
     const words = make('p', { className: 'asked', text: prompt });
     const decide = make('div', { className: 'decide' }, [
       this.#button('primary', 'Approve', moment, 'Approving', this.#deciders.approve),
-      this.#button('', 'Reject', moment, 'Rejecting', this.#deciders.reject),
+      this.#button('', 'Reject', moment, REJECTING, (_, leaving) => this.#deciders.reject(moment, this.#reasons.get(id) ?? '', leaving)),
       this.#button('', 'Block words', moment, 'Rejecting and blocking', this.#deciders.block),
     ]);
     const back = make('button', { className: 'button small', text: 'Undo' });
     back.type = 'button';
-    back.addEventListener('click', () => this.#held.undo(id));
+    back.addEventListener('click', () => {
+      this.#reasons.delete(id);
+      this.#held.undo(id);
+    });
     const undo = make('div', { className: 'decide' }, [make('span', { className: 'held grow' }), back]);
-    const item = make('li', {}, [who, words, decide, undo]);
+    const why = make('div', { className: 'decide why' }, REASONS.map((reason) => this.#reason(id, reason)));
+    why.setAttribute('role', 'group');
+    why.setAttribute('aria-label', 'Why, for its viewer');
+    const item = make('li', {}, [who, words, decide, undo, why]);
     item.dataset.id = id;
     return item;
+  }
+
+  /** @param {string} id @param {string} reason */
+  #reason(id, reason) {
+    const chip = make('button', { className: 'chip', text: reason });
+    chip.type = 'button';
+    chip.addEventListener('click', () => {
+      if (this.#reasons.get(id) === reason) this.#reasons.delete(id);
+      else this.#reasons.set(id, reason);
+      this.render(this.#pending);
+    });
+    return chip;
   }
 
   /** @param {string} kind @param {string} text @param {Moment} moment @param {string} what @param {(moment: Moment, leaving: boolean) => void} decide */

@@ -31,7 +31,7 @@ export function productsIn(answer) {
 /**
  * Asks for a moment. Sent twice with the same key it is one.
  * @param {string} channel
- * @param {{ prompt: string, sku?: string }} wanted
+ * @param {{ prompt: string, sku?: string, pay?: 'credit' }} wanted
  * @param {string} key
  * @returns {Promise<Submitted>}
  */
@@ -52,6 +52,17 @@ export async function sendReceipt(moment, payment) {
 /** Pays with credits. @param {string} moment */
 export async function useCredit(moment) {
   await json('POST', `${momentPath(moment)}/credit`, 'control');
+}
+
+/** The credits of whoever asks, in a channel; null for somebody who is not signed in. @param {string} channel @returns {Promise<number | null>} */
+export async function credits(channel) {
+  try {
+    const answer = await json('GET', `/v1/me/credits?channel=${channel}`, 'control');
+    return Number(answer.credits) || 0;
+  } catch (error) {
+    if (error instanceof ApiError && (error.isDenied || error.status === 404)) return null;
+    throw error;
+  }
 }
 
 /** Takes one's own moment back. @param {string} moment @returns {Promise<Moment>} */

@@ -36,7 +36,7 @@ export class Steering {
     });
     this.#review = new ReviewList(byId('review', HTMLUListElement), {
       approve: (moment, keepalive) => void this.run(() => approve(moment, this.#how(keepalive))),
-      reject: (moment, keepalive) => void this.run(() => reject(moment, '', this.#how(keepalive))),
+      reject: (moment, reason, keepalive) => void this.run(() => reject(moment, reason, this.#how(keepalive))),
       block: (moment, keepalive) => void this.#block(moment, keepalive),
     });
   }
@@ -86,7 +86,7 @@ export class Steering {
 
   /** @param {Moment} moment @param {boolean} keepalive */
   async #block(moment, keepalive) {
-    await this.run(() => reject(moment, '', this.#how(keepalive)));
+    await this.run(() => reject(moment, 'it has words that this channel does not take', this.#how(keepalive)));
     const words = [...moment.prompt].slice(0, MAX_WORDS).join('');
     try {
       await blockWords(this.#channel, words);

@@ -13,6 +13,7 @@ import { messageOf } from './ui.js';
 /** @typedef {import('./api.js').Product} Product */
 /** @typedef {import('./purchase.js').Fact} Fact */
 /** @typedef {import('./purchase.js').Purchase} Purchase */
+/** What a product is paid with. @typedef {'bits' | 'credits'} Unit */
 
 /** A transaction as Twitch's helper tells it. @typedef {{ initiator: string, transactionId: string, transactionReceipt: string, product: { sku: string } }} Transaction */
 
@@ -67,18 +68,18 @@ export class Till {
     if (this.#purchase && unsettled(this.#purchase).length === 0) this.#set(null);
   }
 
-  /** Asks for a moment and has it paid. @param {string} prompt @param {Product | null} product null for one without a product */
-  async buy(prompt, product) {
+  /** Asks for a moment and has it paid. @param {string} prompt @param {Product | null} product null for one without a product @param {Unit} unit */
+  async buy(prompt, product, unit) {
     const begun = wish(randomKey(), prompt, product?.sku ?? '');
     this.#set(begun);
     try {
-      const wanted = product === null ? { prompt } : { prompt, sku: product.sku };
-      const moment = await ask(this.#channel, wanted, begun.key);
       const costs = product !== null && product.price > 0;
-      const intent = !costs ? null : (moment.intent ?? (this.#options.useBits ? await intentOf(moment.id) : ''));
+      const moment = await ask(this.#channel, wanted(prompt, product, costs && unit === 'credits'), begun.key);
+      const byBits = costs && unit === 'bits';
+      const intent = !costs ? null : byBits ? (moment.intent ?? (await intentOf(moment.id))) : '';
       this.#note({ type: 'taken', moment: moment.id, intent, waitS: moment.eta_s ?? null });
       this.#tell(moment);
-      if (costs) await this.#pay(product, moment.id);
+      if (costs) await this.#pay(product, moment.id, unit);
     } catch (error) {
       const dealt = this.#options.refused(error);
       if (dealt) this.#set(null);
@@ -120,10 +121,10 @@ export class Till {
     this.#isSending = false;
   }
 
-  /** @param {Product} product @param {string} moment */
-  async #pay(product, moment) {
-    if (this.#options.useBits) {
-      this.#options.useBits(product.sku);
+  /** @param {Product} product @param {string} moment @param {Unit} unit */
+  async #pay(product, moment, unit) {
+    if (unit === 'bits') {
+      this.#options.useBits?.(product.sku);
       return;
     }
     await useCredit(moment);
@@ -160,6 +161,12 @@ export class Till {
   get #key() {
     return `reverie.purchase.${this.#channel}`;
   }
+}
+
+/** @param {string} prompt @param {Product | null} product @param {boolean} byCredits */
+function wanted(prompt, product, byCredits) {
+  if (product === null) return { prompt };
+  return byCredits ? { prompt, sku: product.sku, pay: /** @type {const} */ ('credit') } : { prompt, sku: product.sku };
 }
 
 /** @param {Purchase} purchase */

@@ -37,8 +37,11 @@ export class WatchMoments {
       useBits: null,
       refused: (error) => this.#refused(error),
     });
-    this.#storefront = new Storefront(feed, till, 'credits');
-    byId('moment-token', HTMLElement).addEventListener('click', () => askToken(() => this.#allow(true)));
+    this.#storefront = new Storefront(channel, feed, till, 'credits');
+    byId('moment-token', HTMLElement).addEventListener('click', () => askToken(() => {
+      this.#allow(true);
+      this.#storefront.recount();
+    }));
     void this.restock();
   }
 

@@ -65,13 +65,12 @@ export function momentWords(moment, { place, left }) {
     case 'completed':
       return 'Done';
     case 'rejected':
-      return withReason('Not approved', moment.reason);
+      // What is said where nobody said why would say it twice.
+      return withReason('Not approved', moment.reason === 'not approved' ? null : moment.reason);
     case 'failed':
       return withReason('Failed', moment.reason);
     case 'cancelled':
       return withReason('Cancelled', moment.reason);
-    case 'rejected':
-      return withReason('Not approved', moment.reason);
     case 'expired':
       return withReason('Expired', moment.reason);
   }
@@ -112,7 +111,12 @@ export function purchaseWords({ step, reason }, moment, { place, left, wait }) {
 
 /** @param {Moment} moment */
 function creditWords({ price }) {
-  return price ? `You have ${price} credits for another one.` : 'You have a credit for another one.';
+  return price ? `${price} credits came back to you for another one.` : 'A credit came back to you for another one.';
+}
+
+/** What a viewer has for moments of this channel. @param {number} credits */
+export function balanceWords(credits) {
+  return credits === 1 ? 'You have 1 credit.' : `You have ${credits} credits.`;
 }
 
 /** What stands on the button of a product. @param {import('./api.js').Product} product @param {'bits' | 'credits'} unit */

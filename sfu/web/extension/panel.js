@@ -55,11 +55,12 @@ function open(ext, channel) {
     useBits: (sku) => ext.bits.useBits(sku),
     refused: () => false,
   });
-  const storefront = new Storefront(feed, till, 'bits');
+  const storefront = new Storefront(channel, feed, till, 'bits');
   const now = new NowCard();
   const sampler = new Sampler(() => link.pc, inbound);
   ext.bits.onTransactionComplete((transaction) => till.transaction(transaction));
   ext.bits.onTransactionCancelled(() => till.abandon());
+  byId('share-go', HTMLElement).addEventListener('click', () => ext.actions.requestIdShare());
 
   async function restock() {
     const offered = await bitsProducts(ext, channel).catch(() => null);
@@ -69,6 +70,18 @@ function open(ext, channel) {
     show(byId('shop-words', HTMLElement), offered.length === 0);
     say(byId('shop-words', HTMLElement), 'This channel offers no moments right now.');
     storefront.offer(offered);
+    sells = offered.some(({ price }) => price > 0);
+    askWho();
+  }
+
+  let sells = false;
+  let isKnown = false;
+
+  /** A receipt of Twitch names its viewer, so nobody pays whose session does not. */
+  function askWho() {
+    show(byId('share', HTMLElement), sells && !isKnown);
+    storefront.allowBits(isKnown);
+    storefront.recount();
   }
 
   let isReady = false;
@@ -106,15 +119,28 @@ function open(ext, channel) {
   void restock();
   every(1000, () => void renderStats());
   every(250, render);
+  return {
+    /** There is a session, and it says who the viewer is or not. @param {boolean} known */
+    renewed(known) {
+      isKnown = known;
+      askWho();
+    },
+  };
 }
 
 function begin() {
   const ext = helper();
   followTheme(ext);
+  /** @type {ReturnType<typeof open> | null} */
+  let shown = null;
   const entry = new Entry({
     entered: (channel) => {
       complain(channel === null ? 'This channel is not connected to a Reverie server yet.' : '');
-      if (channel !== null) open(ext, channel);
+      if (channel !== null) shown = open(ext, channel);
+    },
+    renewed: (isKnown) => {
+      if (shown !== null) complain('');
+      shown?.renewed(isKnown);
     },
     failed: (error) => complain(messageOf(error)),
   });
@@ -124,7 +150,7 @@ function begin() {
     const server = SERVER || namedServer(ext);
     moveTo(server);
     if (server === '') complain('The streamer has not named a server yet.');
-    else if (token !== null) void entry.take(token);
+    else if (token !== null) void entry.take(token, ext.viewer.id !== null);
   };
   ext.onAuthorized((authorized) => {
     ({ token } = authorized);

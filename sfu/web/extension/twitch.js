@@ -6,6 +6,8 @@
 /** @typedef {{ sku: string, displayName: string, cost: { amount: string | number, type: string } }} BitsProduct */
 /**
  * @typedef {object} Helper
+ * @property {{ id: string | null, onChanged: (heard: () => void) => void }} viewer `id` is null until the viewer shares who they are
+ * @property {{ requestIdShare: () => void }} actions
  * @property {(heard: (authorized: Authorized) => void) => void} onAuthorized called again with a fresh token before one expires
  * @property {(heard: (context: { theme?: 'light' | 'dark' }) => void) => void} onContext
  * @property {{ broadcaster?: { content: string }, onChanged: (heard: () => void) => void,

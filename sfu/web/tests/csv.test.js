@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { channelsAsCsv, totals } from '../assets/csv.js';
+import { channelsAsCsv, daysAsCsv, totals } from '../assets/csv.js';
 import { ChannelModel } from './channelmodel.js';
 import { generator } from './random.js';
 
@@ -20,6 +20,11 @@ test('a prompt is neither a formula nor the end of a field', () => {
   const shown = (/** @type {string} */ prompt) => channelsAsCsv([channel({ moment: { state: 'active', prompt } })]).split('\r\n')[1];
   assert.ok(shown('=HYPERLINK(1)').includes(",'=HYPERLINK(1),"));
   assert.ok(shown('say "hi", now').includes(',"say ""hi"", now",'));
+});
+
+test('a day is a row with its date in UTC', () => {
+  const days = [{ at: Date.UTC(2026, 10, 28), streams: 2, viewers: 30, peak: 12 }];
+  assert.equal(daysAsCsv(days), 'day,streams,viewers,peak\r\n2026-11-28,2,30,12\r\n');
 });
 
 test('the totals count what runs', () => {

@@ -37,6 +37,7 @@ function enter() {
   const heard = [];
   const entry = new Entry({
     entered: (channel) => void heard.push(`entered ${channel}`),
+    renewed: (isKnown) => void (isKnown && heard.push('known')),
     failed: (error) => void heard.push(`failed ${error}`),
   });
   return { entry, heard };
@@ -47,7 +48,7 @@ const settled = () => new Promise((resolve) => setImmediate(resolve));
 test("Twitch's token becomes a session, and again before the session is over", async () => {
   const sent = serve([[200, { token: 's1', channel: 'lobby', expires_in: 900 }], [200, { token: 's2', channel: 'lobby', expires_in: 900 }]]);
   const { entry, heard } = enter();
-  await entry.take('t1');
+  await entry.take('t1', false);
   assert.equal(tokens.get('watch'), 's1');
   mock.timers.tick(719_999);
   assert.equal(sent.length, 1);
@@ -59,15 +60,16 @@ test("Twitch's token becomes a session, and again before the session is over", a
 test('a fresh token of Twitch takes the place of the old one', async () => {
   const sent = serve([[200, { token: 's1', channel: 'lobby', expires_in: 900 }], [200, { token: 's2', channel: 'lobby', expires_in: 900 }]]);
   const { entry, heard } = enter();
-  await entry.take('t1');
-  await entry.take('t2');
-  assert.deepEqual([tokens.get('watch'), sent, heard], ['s2', ['t1', 't2'], ['entered lobby']]);
+  await entry.take('t1', false);
+  await entry.take('t2', true);
+  // Who shares who they are is known from then on, and not before the server knows it.
+  assert.deepEqual([tokens.get('watch'), sent, heard], ['s2', ['t1', 't2'], ['entered lobby', 'known']]);
 });
 
 test('an exchange that fails is tried again', async () => {
   serve([[503, { detail: 'later' }], [200, { token: 's', channel: null, expires_in: 900 }]]);
   const { entry, heard } = enter();
-  await entry.take('t');
+  await entry.take('t', false);
   mock.timers.tick(5_000);
   await settled();
   assert.deepEqual(heard, ['failed ApiError: later', 'entered null']);

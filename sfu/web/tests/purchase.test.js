@@ -99,7 +99,7 @@ test('the status line says place, likely wait, refusal and credit', () => {
   assert.equal(words({ state: 'warming' }), 'Warming up');
   assert.equal(words({ state: 'completed' }), 'Done');
   const refused = words({ state: 'rejected', reason: 'not today', compensation: 'credited', price: 100 });
-  assert.equal(refused, 'Not approved: not today. You have 100 credits for another one.');
+  assert.equal(refused, 'Not approved: not today. 100 credits came back to you for another one.');
 });
 
 test('Bits are used, never bought or spent', () => {

@@ -50,6 +50,12 @@ test('an error speaks with the detail of problem+json, else its title, else the 
   assert.equal(plain.retryAfterMs, null);
 });
 
+test('a rejection says why, and says it once where nobody said why', () => {
+  const rejected = (/** @type {string} */ reason) => momentWords(/** @type {any} */ ({ state: 'rejected', reason }), { place: null, left: null });
+  assert.equal(rejected('not today'), 'Not approved: not today');
+  assert.equal(rejected('not approved'), 'Not approved');
+});
+
 test('a warning about the picture says what to set in the encoder, and an unknown one is named', () => {
   assert.equal(warningWords([]), '');
   assert.match(warningWords(['b_frames']), /B-frames to 0 .*x264: tune zerolatency/);

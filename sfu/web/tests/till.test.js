@@ -67,7 +67,7 @@ beforeEach((context) => {
 test('a wish is taken first, then paid, then its receipt is sent with the intent', async () => {
   const requests = serve([[201, { id: 'm1', state: 'submitted', intent: 'i1' }], [200, {}]]);
   const { till, used } = open();
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'bits');
   assert.deepEqual([step(till), used], ['paying', ['rain']]);
   till.transaction(PAID);
   await settled();
@@ -80,7 +80,7 @@ test('a wish is taken first, then paid, then its receipt is sent with the intent
 test('an intent that did not come with the moment is asked for', async () => {
   const requests = serve([[201, { id: 'm1', state: 'submitted' }], [200, { intent: 'i2' }], [200, {}]]);
   const { till } = open();
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'bits');
   till.transaction(PAID);
   await settled();
   assert.deepEqual(requests.slice(1).map(({ line, body }) => [line, body]), [
@@ -91,14 +91,14 @@ test('an intent that did not come with the moment is asked for', async () => {
 test('nothing is paid for a wish that is refused', async () => {
   serve([[409, { detail: 'the channel is offline' }]]);
   const { till, used } = open();
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'bits');
   assert.deepEqual([step(till), till.purchase?.refused, used], ['refused', 'the channel is offline', []]);
 });
 
 test('transactions of others, and of another product, are not submitted', async () => {
   const requests = serve([[201, { id: 'm1', intent: 'i1' }]]);
   const { till } = open();
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'bits');
   till.transaction({ ...PAID, initiator: 'other' });
   till.transaction({ ...PAID, product: { sku: 'snow' } });
   await settled();
@@ -108,7 +108,7 @@ test('transactions of others, and of another product, are not submitted', async 
 test('a receipt is sent again until the server has counted it', async () => {
   const requests = serve([[201, { id: 'm1', intent: 'i1' }], [503, {}], [401, {}], [200, {}]]);
   const { till } = open();
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'bits');
   till.transaction(PAID);
   for (let answer = 0; answer < 3; answer += 1) {
     await settled();
@@ -122,7 +122,7 @@ test('a receipt outlives a reload', async () => {
   const kept = storage();
   serve([[201, { id: 'm1', intent: 'i1' }], [503, {}]]);
   const { till } = open({ storage: kept });
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'bits');
   till.transaction(PAID);
   await settled();
   mock.restoreAll();
@@ -136,7 +136,7 @@ test('a receipt outlives a reload', async () => {
 test('a receipt that will never count is not sent for ever', async () => {
   const requests = serve([[201, { id: 'm1', intent: 'i1' }], [409, { detail: 'the transaction t1 has been used already' }]]);
   const { till } = open();
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'bits');
   till.transaction(PAID);
   await settled();
   mock.timers.tick(60_000);
@@ -147,7 +147,7 @@ test('a receipt that will never count is not sent for ever', async () => {
 test('a closed payment frees the way for another one', async () => {
   serve([[201, { id: 'm1', intent: 'i1' }]]);
   const { till } = open();
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'bits');
   assert.equal(till.isBusy(null), true);
   till.abandon();
   assert.deepEqual([step(till), till.isBusy(null)], ['abandoned', false]);
@@ -156,7 +156,7 @@ test('a closed payment frees the way for another one', async () => {
 test('what the server does not know of is forgotten, but never a payment', async () => {
   serve([[201, { id: 'm1', intent: 'i1' }], [503, {}], [200, {}]]);
   const { till } = open();
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'bits');
   till.transaction(PAID);
   await settled();
   till.forget();
@@ -171,17 +171,27 @@ test('what the server does not know of is forgotten, but never a payment', async
 test('outside of Twitch one pays with credits, and nothing for what is free', async () => {
   const requests = serve([[201, { id: 'm1', intent: 'i1' }], [200, {}], [201, { id: 'm2' }]]);
   const { till } = open({ useBits: null });
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'credits');
   assert.equal(step(till), 'waiting');
-  await till.buy('neon', { ...RAIN, price: 0 });
+  await till.buy('neon', { ...RAIN, price: 0 }, 'credits');
   assert.equal(step(till), 'waiting');
   assert.deepEqual(requests.map(({ line }) => line).slice(1), ['POST /v1/moments/m1/credit', 'POST /v1/channels/lobby/moments']);
+  const bodies = requests.map(({ body }) => body);
+  assert.deepEqual(bodies, [{ prompt: 'neon', sku: 'rain', pay: 'credit' }, null, { prompt: 'neon', sku: 'rain' }]);
+});
+
+test('on Twitch, too, one can pay with credits, and no Bits are used then', async () => {
+  const requests = serve([[201, { id: 'm1', state: 'submitted' }], [200, {}]]);
+  const { till, used } = open();
+  await till.buy('neon', RAIN, 'credits');
+  assert.deepEqual([step(till), used], ['waiting', []]);
+  assert.equal(requests[1].line, 'POST /v1/moments/m1/credit');
 });
 
 test('credits that do not suffice are said', async () => {
   serve([[201, { id: 'm1', intent: 'i1' }], [402, { detail: 'the moment costs 100 credits; 0 are there' }]]);
   const { till } = open({ useBits: null });
-  await till.buy('neon', RAIN);
+  await till.buy('neon', RAIN, 'credits');
   const purchase = till.purchase ?? assert.fail();
   assert.deepEqual(standing(purchase, null), { step: 'refused', ended: true, reason: 'the moment costs 100 credits; 0 are there' });
 });

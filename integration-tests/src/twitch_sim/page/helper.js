@@ -1,7 +1,7 @@
 // window.Twitch.ext for a panel: the calls of Twitch's helper, answered by the page around the frame.
 
 (() => {
-  const callbacks = { authorized: [], context: [], error: [], visibility: [], transaction: [], cancelled: [], viewer: [] };
+  const callbacks = { authorized: [], context: [], error: [], visibility: [], transaction: [], cancelled: [], viewer: [], configuration: [] };
   const listeners = new Map();
   const waiting = new Map();
   const last = {};
@@ -17,6 +17,7 @@
     for (const callback of callbacks[name]) callback(...values);
   };
 
+  const configuration = { onChanged: (callback) => callbacks.configuration.push(callback), set: () => {} };
   const viewer = {
     opaqueId: null, id: null, role: null, isLinked: false, sessionToken: null, subscriptionStatus: null, helixToken: null,
     onChanged: (callback) => callbacks.viewer.push(callback),
@@ -32,6 +33,9 @@
       for (const callback of callbacks.viewer) callback();
     } else if (data.twitch === "context") {
       fire("context", data.context, Object.keys(data.context));
+    } else if (data.twitch === "configuration") {
+      configuration.broadcaster = { version: "1", content: data.content };
+      fire("configuration");
     } else if (data.twitch === "products") {
       waiting.get(data.id)?.(data.products);
       waiting.delete(data.id);
@@ -53,7 +57,7 @@
       send: () => {},
       actions: { requestIdShare: () => ask({ ask: "share" }), minimize: () => {}, followChannel: () => {}, onFollow: () => {} },
       features: { isBitsEnabled: true, isChatEnabled: true, isSubscriptionStatusAvailable: false, onChanged: () => {} },
-      configuration: { onChanged: () => {}, set: () => {} },
+      configuration,
       bits: {
         getProducts: () => new Promise((resolve) => {
           serial += 1;

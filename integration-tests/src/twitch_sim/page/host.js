@@ -1,7 +1,8 @@
-// The page around the panel: does for the helper in the frame what Twitch's page does.
+// The page around the panel: does for the helper in the frame what Twitch's page does. The query can say who looks:
+// `?user=8&role=moderator&shared=1&light=1`.
 
 const script = document.querySelector('script[src="/host.js"]');
-const { panel, server, channel, streamer } = script.dataset;
+const { panel, page, server, channel, streamer } = script.dataset;
 const $ = (id) => document.getElementById(id);
 const frame = $("panel");
 let pokes = 0;
@@ -33,11 +34,18 @@ async function authorize() {
   });
 }
 
+/** What the streamer has set on the extension's configuration page: the server. */
+function configuration() {
+  tell("configuration", { content: JSON.stringify({ server }) });
+}
+
 function context() {
   tell("context", { context: { theme: $("dark").checked ? "dark" : "light", language: "en", mode: "viewer", isMuted: true, volume: 0.5 } });
 }
 
 async function products() {
+  const { data: sold } = await json("/sim/products");
+  if (sold.length > 0) return sold;
   const answer = await fetch(`${server}/v1/channels/${channel}/products`).catch(() => null);
   if (!answer?.ok) return [];
   const { products: list } = await answer.json();
@@ -61,6 +69,7 @@ window.addEventListener("message", async ({ source, origin, data }) => {
   log("panel:", data);
   if (data.ask === "ready") {
     context();
+    configuration();
     await authorize();
   } else if (data.ask === "products") {
     tell("products", { id: data.id, products: await products() });
@@ -83,7 +92,7 @@ $("no").onclick = () => {
   tell("cancelled", {});
 };
 $("again").onclick = () => {
-  frame.src = `${panel}/?anchor=panel&language=en&mode=viewer&platform=web&state=released`;
+  frame.src = `${panel}/${page}?anchor=panel&language=en&mode=viewer&platform=web&state=released`;
 };
 $("dark").onchange = context;
 for (const id of ["user", "role", "shared"]) $(id).onchange = authorize;
@@ -100,5 +109,9 @@ async function look() {
   $("chat").textContent = chat.data.map((line) => line.message).reverse().join("\n");
 }
 
+const query = new URLSearchParams(location.search);
+for (const id of ["user", "role"]) $(id).value = query.get(id) ?? $(id).value;
+$("shared").checked = query.has("shared");
+$("dark").checked = !query.has("light");
 setInterval(() => look().catch(() => {}), 1000);
 $("again").click();

@@ -107,6 +107,29 @@ async fn only_the_streamer_makes_links_and_for_their_own_channel() -> Result<()>
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_link_opens_the_page_that_it_is_for_and_hides_its_token_behind_the_fragment() -> Result<()>
+{
+    let people = People::start().await?;
+    let (ann, _) = people.registered("ann", Some("show")).await?;
+    for (kind, page) in [
+        ("publish", "/bridge/show"),
+        ("watch", "/watch/show"),
+        ("overlay", "/overlay/show"),
+        ("dock", "/mod/show?dock=1"),
+    ] {
+        let body = json!({ "kind": kind, "channel": "show" });
+        let made = people.post("/v1/tokens", &ann, &body).await?;
+        let (url, token) = (text(&made, "url")?, text(&made, "token")?);
+        ensure!(url == format!("{page}#token={token}"), "{kind}: {url}");
+        let path = url.split('#').next().unwrap_or_default();
+        let opened = people.get(path, "").await?;
+        ensure!(opened.status == 200, "{path}: {opened:?}");
+    }
+    people.server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dock_moderates_and_no_more_until_it_is_taken_back() -> Result<()> {
     let people = People::start().await?;
     let (ann, _) = people.registered("ann", Some("show")).await?;

@@ -121,8 +121,6 @@ async fn what_a_request_began_and_a_kill_cut_off_did_not_happen_and_can_be_asked
     let mut cameras = Vec::new();
     for channel in channels {
         cameras.push(api.live(&world, channel).await?);
-        // What waits stays there.
-        api.queue(channel, "pause").await?;
     }
     let seat = |n: usize, broadcaster| Seat {
         channel: channels[n],
@@ -130,14 +128,16 @@ async fn what_a_request_began_and_a_kill_cut_off_did_not_happen_and_can_be_asked
     };
     let pays = api.submit("pays", "short", "pays").await?;
     let receipt = world.pay("2001", "short").await?;
+    // What is paid or approved stays in the queue.
+    api.queue("pays", "pause").await?;
     let approves = api
-        .paid(&world, seat(2, "2002"), "short", "approves")
+        .held(&world, seat(2, "2002"), "short", "approves")
         .await?;
     let rejects = api
         .paid(&world, seat(3, "2003"), "short", "rejects")
         .await?;
     let cancels = api
-        .paid(&world, seat(4, "2004"), "short", "cancels")
+        .held(&world, seat(4, "2004"), "short", "cancels")
         .await?;
 
     let gates = [

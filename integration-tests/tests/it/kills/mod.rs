@@ -33,8 +33,8 @@ use tokio::time::{Instant, sleep};
 /// Who asks, where nobody has to say who they are.
 const VIEWER: &str = "anybody";
 const PRICE: i64 = 100;
-/// How long a node is believed to live, in seconds: the shortest that a heartbeat each second allows.
-const LEASE_S: u64 = 3;
+/// How long a node is believed to live, in seconds: a busy machine can miss some of the heartbeats, one each second.
+const LEASE_S: u64 = 5;
 
 /// What outlives every kill: the database, Twitch, and who looks at both.
 struct World {
@@ -329,6 +329,17 @@ impl Api {
     /// A moment that is paid.
     async fn paid(&self, world: &World, seat: Seat<'_>, sku: &str, prompt: &str) -> Result<String> {
         let asked = self.submit(seat.channel, sku, prompt).await?;
+        self.pays(world, seat, sku, asked).await
+    }
+
+    /// A moment that is paid while the queue is paused, so that it waits: who asks first is refused.
+    async fn held(&self, world: &World, seat: Seat<'_>, sku: &str, prompt: &str) -> Result<String> {
+        let asked = self.submit(seat.channel, sku, prompt).await?;
+        self.queue(seat.channel, "pause").await?;
+        self.pays(world, seat, sku, asked).await
+    }
+
+    async fn pays(&self, world: &World, seat: Seat<'_>, sku: &str, asked: Asked) -> Result<String> {
         let receipt = world.pay(seat.broadcaster, sku).await?;
         let answer = self.give(&asked, &receipt).await?;
         ensure!(answer.json()["paid"] == "accepted", "{answer:?}");

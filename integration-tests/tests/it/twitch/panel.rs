@@ -25,7 +25,7 @@ async fn a_viewer_of_the_panel_sees_the_picture_and_what_the_channel_sells() -> 
     let (mut host, served) = Client::extension(&world.server.url("")).await?;
     let mut browser = Client::chromium().await?;
     let twitch = format!(
-        "window.testTwitch = {{ token: {}, channelId: '1', server: {}, receipt: () => null, \
+        "window.testTwitch = {{ token: {}, channelId: '1', userId: '7', server: {}, receipt: () => null, \
          products: [{{ sku: 'rain', displayName: 'Rain', cost: {{ amount: 100, type: 'bits' }} }}] }}",
         json!(world.sim.session(VIEWER, true)),
         json!(world.server.url(""))

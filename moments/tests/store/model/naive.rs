@@ -197,7 +197,7 @@ impl Naive {
                 State::Submitted | State::PendingApproval | State::Queued
             )
         };
-        if self.policy == Policy::Off && source != Source::Streamer
+        if (self.policy == Policy::Off || self.paused) && source != Source::Streamer
             || self.online_until + self.limits.max_offline <= self.now
             || self
                 .moments

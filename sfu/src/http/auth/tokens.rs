@@ -67,7 +67,8 @@ impl Kind {
     fn page(self, channel: &str) -> Option<String> {
         match self {
             Self::Publish => Some(format!("/bridge/{channel}")),
-            Self::Watch | Self::Overlay => Some(format!("/watch/{channel}")),
+            Self::Watch => Some(format!("/watch/{channel}")),
+            Self::Overlay => Some(format!("/overlay/{channel}")),
             Self::Dock => Some(format!("/mod/{channel}?dock=1")),
             Self::Key => None,
         }

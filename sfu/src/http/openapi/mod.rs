@@ -69,6 +69,7 @@ struct Place {
     ),
     components(schemas(
         Problem,
+        super::admin::Drain,
         super::api::Channels,
         super::api::WarmUp,
         super::auth::account::Credentials,

@@ -440,6 +440,41 @@ const ALL: &[Described] = &[
         .takes(Form::Json("NewToken"))
         .gives(201, ANY),
     op("DELETE", "/v1/tokens/{id}", "People", "Takes it back"),
+    op(
+        "GET",
+        "/v1/admin/sessions",
+        "Server",
+        "Who publishes and watches",
+    )
+    .gives(200, ANY),
+    op(
+        "DELETE",
+        "/v1/admin/sessions/{id}",
+        "Server",
+        "Ends a session",
+    ),
+    op(
+        "PUT",
+        "/v1/admin/drain",
+        "Server",
+        "Takes no new sessions, or takes them again",
+    )
+    .takes(Form::Json("Drain"))
+    .gives(200, Form::Json("Drain")),
+    op(
+        "GET",
+        "/v1/admin/config",
+        "Server",
+        "The configuration in force, without its secrets",
+    )
+    .gives(200, Form::Other("application/toml")),
+    op(
+        "GET",
+        "/v1/admin/analytics",
+        "Server",
+        "How much it is used, by day",
+    )
+    .gives(200, ANY),
     op("GET", "/", "Pages", "Where to begin").gives(200, Form::Html),
     op(
         "GET",
