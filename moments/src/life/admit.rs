@@ -20,6 +20,8 @@ pub struct Room {
     pub open: Option<MomentId>,
     /// When the viewer's latest was asked for, of those that were or may yet be shown.
     pub latest: Option<Ms>,
+    /// Until when it takes nothing of the viewer, if it does not: an inner `None` is until that is lifted.
+    pub banned: Option<Option<Ms>>,
     /// The words it does not want in prompts.
     pub blocklist: Blocklist,
 }
@@ -35,6 +37,9 @@ pub fn admit(
     limits: &Limits,
 ) -> Result<Moment, Refused> {
     let own = submission.source == Source::Streamer;
+    if let Some(until) = room.banned.filter(|_| !own) {
+        return Err(Refused::Banned { until });
+    }
     let prompt = prompt::clean(&submission.prompt, limits.max_prompt_chars)?;
     filter::check(&prompt, &room.blocklist, limits.refuse_vulgar)?;
     fits(&submission, limits)?;

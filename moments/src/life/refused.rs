@@ -37,6 +37,12 @@ pub enum Refused {
     /// Nothing of its queue is started for now, so nobody is asked to pay.
     #[error("the channel takes no moments for now; they are paused")]
     Paused,
+    /// Of this viewer the channel takes nothing.
+    #[error("the channel takes no moments of yours{}", until_when(.until))]
+    Banned {
+        /// Until when; `None` until it is lifted.
+        until: Option<Ms>,
+    },
     /// Nobody publishes.
     #[error("the channel is offline; moments are accepted while it is live")]
     Offline,
@@ -154,6 +160,13 @@ pub enum Refused {
     /// Another moment of the channel is live.
     #[error("another moment of the channel {0} is live")]
     Busy(String),
+}
+
+/// When something is over, if that is known.
+fn until_when(until: &Option<Ms>) -> String {
+    until.map_or_else(String::new, |until| {
+        format!(" until {until}, in milliseconds since 1970")
+    })
 }
 
 /// As people count.

@@ -45,6 +45,7 @@ fn room() -> Room {
     Room {
         policy: Policy::Manual,
         paused: false,
+        banned: None,
         online: true,
         waiting: 0,
         open: None,
@@ -423,6 +424,13 @@ fn a_request_is_refused_before_anything_is_paid() {
             },
         ),
         (
+            "yours until 5,",
+            Room {
+                banned: Some(Some(5)),
+                ..room()
+            },
+        ),
+        (
             "offline",
             Room {
                 online: false,
@@ -515,6 +523,7 @@ fn the_streamers_own_moment_is_taken_while_viewers_are_not() {
     let closed = Room {
         policy: Policy::Off,
         paused: true,
+        banned: Some(None),
         latest: Some(NOW),
         ..room()
     };

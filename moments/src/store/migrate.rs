@@ -3,10 +3,11 @@
 use super::{Engine, Error, Store};
 
 /// The steps in order; the first is version 1. A step that was released is never changed, only followed by another.
-const STEPS: [&str; 3] = [
+const STEPS: [&str; 4] = [
     include_str!("migrations/1_moments.sql"),
     include_str!("migrations/2_people.sql"),
     include_str!("migrations/4_products.sql"),
+    include_str!("migrations/5_bans.sql"),
 ];
 
 /// Any number that nobody else locks by.

@@ -7,6 +7,7 @@
 //!
 //! The time comes in with each call, in milliseconds since the Unix epoch.
 
+mod bans;
 mod blocklist;
 mod channel;
 mod engine;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use sqlx::AnyPool;
 use tokio::sync::{Notify, Semaphore};
 
+pub use bans::Ban;
 pub use channel::Settings;
 pub use engine::Engine;
 pub use error::Error;

@@ -178,7 +178,7 @@ impl Store {
 }
 
 /// Whether the request is about the moment as it is.
-fn seen(moment: &Moment, expected: i64) -> Result<(), Refused> {
+pub(super) fn seen(moment: &Moment, expected: i64) -> Result<(), Refused> {
     (moment.version == expected)
         .then_some(())
         .ok_or(Refused::Stale {

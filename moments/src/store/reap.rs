@@ -96,6 +96,11 @@ impl Store {
             .bind(before)
             .execute(&mut *tx)
             .await?;
+        // A ban that is over a long time ago says of nobody anymore that they had one.
+        sqlx::query("DELETE FROM bans WHERE until <= $1")
+            .bind(before)
+            .execute(&mut *tx)
+            .await?;
         tx.commit().await?;
         Ok(erased.rows_affected())
     }

@@ -37,11 +37,14 @@ impl Store {
         if let Some(moment) = &moment {
             life::check_receipt(moment, receipt)?;
         }
-        let payable = moment.and_then(|moment| {
-            let accepted = Trigger::Accepted(tx.policy);
-            let step = life::next(&moment, now, &accepted, &tx.limits).ok()?;
-            Some((moment, step))
-        });
+        let payable = match moment {
+            Some(moment) => {
+                let accepted = Trigger::Accepted(tx.policy_for(&moment.viewer).await?);
+                let step = life::next(&moment, now, &accepted, &tx.limits).ok();
+                step.map(|step| (moment, step))
+            }
+            None => None,
+        };
         let paid = match payable {
             Some((moment, step)) => {
                 tx.keep(receipt, Some(&moment.id)).await?;

@@ -63,6 +63,9 @@ impl Store {
             }
             .into());
         }
+        if let Some(until) = tx.banned(&moment.viewer).await? {
+            return Err(Refused::Banned { until }.into());
+        }
         tx.debit_moment(&moment).await?;
         let policy = tx.policy;
         let moment = tx
@@ -129,6 +132,7 @@ impl Tx {
             waiting: usize::try_from(waiting).unwrap_or(usize::MAX),
             open: row.try_get::<Option<String>, _>("open")?.map(MomentId::new),
             latest: row.try_get("latest")?,
+            banned: self.banned(&submission.viewer).await?,
             blocklist: self.blocklist().await?,
         })
     }

@@ -68,6 +68,14 @@ pub(crate) enum Command {
         moment: usize,
         stale: bool,
     },
+    Ban {
+        moment: usize,
+        stale: bool,
+        lasts: Option<Ms>,
+    },
+    Lift {
+        moment: usize,
+    },
     Stop {
         moment: usize,
         stale: bool,
@@ -252,6 +260,23 @@ impl Real {
                     .cancel(now, &moment.id, moment.version - i64::from(stale), None)
                     .await
                     .map(words)
+            }
+            Command::Ban {
+                moment,
+                stale,
+                lasts,
+            } => {
+                let moment = self.moment(moment).await;
+                let version = moment.version - i64::from(stale);
+                store
+                    .ban(now, &moment.id, version, "x", lasts)
+                    .await
+                    .map(words)
+            }
+            Command::Lift { moment } => {
+                let moment = self.moment(moment).await;
+                let lifted = store.lift(now, &self.channel, &moment.id).await;
+                lifted.map(|lifted| lifted.to_string())
             }
             Command::Stop { moment, stale } => {
                 let moment = self.moment(moment).await;

@@ -1,11 +1,11 @@
 //! What a channel sells and refuses, and how far payments were taken in, on both databases.
 
 use reverie_moments::filter::Blocklist;
-use reverie_moments::life::{Refused, State};
-use reverie_moments::store::{Catalogue, Error, MAX_PRODUCTS, Product};
+use reverie_moments::life::{Compensation, Policy, Refused, State, Submission};
+use reverie_moments::store::{Catalogue, Error, MAX_PRODUCTS, Paid, Product};
 
 use crate::on_both;
-use crate::world::{CHANNEL, World, bits};
+use crate::world::{CHANNEL, World, bits, receipt};
 
 on_both!(
     a_channel_offers_what_it_was_set_to_in_its_order,
@@ -15,6 +15,8 @@ on_both!(
     a_moment_keeps_the_price_that_it_was_asked_for_at,
     a_blocked_prompt_is_refused_before_it_is_paid,
     a_blocklist_that_changed_meanwhile_is_not_overwritten,
+    a_banned_viewer_is_taken_nothing_of_until_it_is_over_or_lifted,
+    what_a_banned_viewer_paid_for_is_credited_or_looked_at,
     what_was_reconciled_never_goes_back,
     a_channel_and_the_one_it_is_tied_to_are_found_from_either_side,
 );
@@ -158,6 +160,90 @@ async fn a_blocklist_that_changed_meanwhile_is_not_overwritten(world: World) {
     assert_eq!(store.blocklist(CHANNEL).await.unwrap(), (two, 2));
     let none = (Blocklist::default(), 0);
     assert_eq!(store.blocklist("elsewhere").await.unwrap(), none);
+}
+
+async fn a_banned_viewer_is_taken_nothing_of_until_it_is_over_or_lifted(world: World) {
+    let store = &world.store;
+    let ann = world.submit(bits("ann")).await;
+    let stale = store.ban(world.now(), &ann.id, ann.version + 1, "", None);
+    assert!(matches!(
+        stale.await,
+        Err(Error::Refused(Refused::Stale { .. }))
+    ));
+    let until = world.now() + 60_000;
+    for (lasts, told) in [(Some(60_000), Some(until)), (None, None)] {
+        store
+            .ban(world.now(), &ann.id, ann.version, "", lasts)
+            .await
+            .unwrap();
+        let bans = store.bans(world.now(), CHANNEL).await.unwrap();
+        assert_eq!((bans.len(), bans[0].until), (1, told));
+        assert_eq!(bans[0].moment, ann.id);
+        let refused = store.submit(world.now(), again("ann")).await.unwrap_err();
+        assert!(
+            matches!(&refused, Error::Refused(Refused::Banned { until }) if *until == told),
+            "{refused}"
+        );
+    }
+    // Another opaque id of the same person, and somebody else.
+    let mut other = again("ann2");
+    other.viewer.id = ann.viewer.id.clone();
+    assert!(ann.viewer.id.is_some());
+    let refused = store.submit(world.now(), other).await.unwrap_err();
+    assert!(matches!(refused, Error::Refused(Refused::Banned { .. })));
+    world.submit(bits("bob")).await;
+
+    assert!(store.lift(world.now(), CHANNEL, &ann.id).await.unwrap());
+    assert!(!store.lift(world.now(), CHANNEL, &ann.id).await.unwrap());
+    assert_eq!(store.bans(world.now(), CHANNEL).await.unwrap(), []);
+    let open = store.submit(world.now(), again("ann")).await.unwrap_err();
+    assert!(matches!(open, Error::Refused(Refused::Open { .. })));
+    store
+        .ban(world.now(), &ann.id, ann.version, "", Some(1000))
+        .await
+        .unwrap();
+    let later = world.now() + 1000;
+    assert_eq!(store.bans(later, CHANNEL).await.unwrap(), []);
+    let open = store.submit(later, again("ann")).await.unwrap_err();
+    assert!(matches!(open, Error::Refused(Refused::Open { .. })));
+    let told = store.events(CHANNEL, 0, 100).await.unwrap();
+    assert!(told.iter().any(|event| event.body.contains("bans")));
+    assert!(told.iter().all(|event| !event.body.contains("ann")));
+}
+
+async fn what_a_banned_viewer_paid_for_is_credited_or_looked_at(world: World) {
+    let store = &world.store;
+    let waits = world.queued("ann").await;
+    store
+        .set_policy(world.now(), CHANNEL, Policy::Auto)
+        .await
+        .unwrap();
+    let unpaid = store.submit(world.now(), again("ann")).await.unwrap();
+    let banned = store.ban(world.now(), &waits.id, waits.version, "", None);
+    let banned = banned.await.unwrap();
+    assert_eq!(banned.state, State::Cancelled);
+    assert_eq!(banned.compensation, Compensation::Credited);
+    // What was asked for before is paid: somebody looks at it, though nobody looks at others'.
+    let late = receipt(&unpaid.moment, "late");
+    let paid = store.accept(world.now(), &late).await.unwrap();
+    let Paid::Accepted(paid) = paid else {
+        panic!("it was paid");
+    };
+    assert_eq!(paid.state, State::PendingApproval);
+    let banned = store.ban(world.now(), &paid.id, paid.version, "no", None);
+    let banned = banned.await.unwrap();
+    assert_eq!(banned.state, State::Rejected);
+    assert_eq!(banned.compensation, Compensation::Credited);
+    assert_eq!(store.bans(world.now(), CHANNEL).await.unwrap().len(), 1);
+}
+
+/// Another request of this viewer.
+fn again(viewer: &str) -> Submission {
+    Submission {
+        id: format!("m2-{viewer}").as_str().into(),
+        idempotency_key: format!("k2-{viewer}"),
+        ..bits(viewer)
+    }
 }
 
 async fn what_was_reconciled_never_goes_back(world: World) {

@@ -3,6 +3,7 @@
 mod admin;
 mod api;
 mod auth;
+mod bans;
 mod caller;
 mod cookies;
 mod events;
@@ -171,6 +172,8 @@ pub(crate) fn public(app: App) -> Router {
         .put("/v1/channels/{channel}/products", products::set_products)
         .get("/v1/channels/{channel}/blocklist", products::blocklist)
         .put("/v1/channels/{channel}/blocklist", products::set_blocklist)
+        .get("/v1/channels/{channel}/bans", bans::bans)
+        .delete("/v1/channels/{channel}/bans/{id}", bans::lift)
         .get("/v1/channels/{channel}/queue", queue::look)
         .post("/v1/channels/{channel}/queue/{act}", queue::act)
         .post("/v1/channels/{channel}/panic", queue::panic)

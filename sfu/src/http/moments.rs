@@ -6,12 +6,13 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use reverie_moments::MomentId;
-use reverie_moments::life::{Moment, Refused, Source, State as MomentState, Viewer};
+use reverie_moments::life::{Moment, Ms, Refused, Source, State as MomentState, Viewer};
 use reverie_moments::store::{Error, Store};
 use serde::Deserialize;
 use serde_json::json;
 
 use super::App;
+use super::bans;
 use super::caller;
 use super::extract::{ChannelName, PathOf, allow, if_match, is_trusted, json};
 use super::problem::Problem;
@@ -32,6 +33,8 @@ pub(super) struct Act {
     reason: String,
     /// To which place, counted from 1.
     position: Option<usize>,
+    /// How long a ban lasts, in seconds; until it is lifted where this is missing.
+    duration_s: Option<f64>,
 }
 
 /// `POST /v1/channels/{channel}/moments`.
@@ -103,7 +106,7 @@ pub(super) async fn act(
     body: Body,
 ) -> Result<Response, Problem> {
     let known = [
-        "approve", "reject", "cancel", "start", "stop", "requeue", "move",
+        "approve", "reject", "cancel", "start", "stop", "requeue", "move", "ban",
     ];
     if !known.contains(&act.as_str()) {
         return Err(Problem::NoSuchPath);
@@ -117,8 +120,12 @@ pub(super) async fn act(
         allow(&app, &headers, Need::Moderate(&seen.channel))?;
     }
     let wanted: Act = json(&app, &headers, body, true).await?;
+    let lasts = match act.as_str() {
+        "ban" => bans::lasts(&seen, wanted.duration_s)?,
+        _ => None,
+    };
     let version = if_match(&headers)?.unwrap_or(seen.version);
-    match make(store, &seen, version, &act, &wanted).await {
+    match make(store, &seen, version, &act, &wanted, lasts).await {
         Ok(moment) => {
             if let Some(channel) = app.channels.find(&moment.channel) {
                 channel.news();
@@ -135,6 +142,7 @@ async fn make(
     version: i64,
     act: &str,
     wanted: &Act,
+    lasts: Option<Ms>,
 ) -> Result<Moment, Error> {
     let (id, now) = (&seen.id, now_ms());
     match act {
@@ -147,6 +155,7 @@ async fn make(
             let place = wanted.position.unwrap_or(1).saturating_sub(1);
             store.move_to(now, id, version, place).await
         }
+        "ban" => store.ban(now, id, version, &wanted.reason, lasts).await,
         // What is not seen yet can be stopped too.
         _ if seen.state == MomentState::Queued => store.cancel(now, id, version, None).await,
         _ => store.stop(now, id, version).await,

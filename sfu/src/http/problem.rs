@@ -30,6 +30,8 @@ pub(crate) enum Problem {
     UnknownChannel(String),
     UnknownSession,
     UnknownMoment(String),
+    /// No ban goes by this moment.
+    UnknownBan(String),
     NoSuchPath,
     Method,
     MediaType {
@@ -163,6 +165,11 @@ impl Problem {
                 S::NOT_FOUND,
                 "unknown moment",
                 format!("there is no moment {id:?}, or it was forgotten"),
+            ),
+            Self::UnknownBan(id) => (
+                S::NOT_FOUND,
+                "unknown ban",
+                format!("nobody is banned because of a moment {id:?}"),
             ),
             Self::NoSuchPath => (
                 S::NOT_FOUND,
@@ -455,7 +462,7 @@ fn moment_status(refused: &Refusal) -> StatusCode {
         Refusal::Channel(_) | Refusal::Unknown(_) => S::NOT_FOUND,
         Refusal::Full { .. } | Refusal::Cooldown { .. } => S::TOO_MANY_REQUESTS,
         Refusal::Stale { .. } => S::PRECONDITION_FAILED,
-        Refusal::NotYours(_) => S::FORBIDDEN,
+        Refusal::NotYours(_) | Refusal::Banned { .. } => S::FORBIDDEN,
         Refusal::Poor { .. } => S::PAYMENT_REQUIRED,
         Refusal::Prompt(_)
         | Refusal::Unwanted(_)

@@ -103,6 +103,8 @@ pub const ROUTES: &[Route] = &[
     of("PUT", "/v1/channels/{channel}/products", Rule::Own),
     of("GET", "/v1/channels/{channel}/blocklist", Rule::Moderate),
     of("PUT", "/v1/channels/{channel}/blocklist", Rule::Moderate),
+    of("GET", "/v1/channels/{channel}/bans", Rule::Moderate),
+    of("DELETE", "/v1/channels/{channel}/bans/{id}", Rule::Moderate),
     of("GET", "/v1/pipelines", Rule::List),
     of("GET", "/v1/channels/{channel}/queue", Rule::Look),
     of("POST", "/v1/channels/{channel}/queue/{act}", Rule::Moderate),

@@ -9,6 +9,7 @@ import { apiPath, momentPath } from './route.js';
 /** @typedef {import('./api.js').Moment} Moment */
 /** @typedef {import('./moments.js').QueueView} QueueView */
 /** @typedef {{ driver: 'server' | 'bridge' }} Settings */
+/** `moment` names it; `until` is null until it is lifted. @typedef {{ moment: string, viewer: string | null, since: number, until: number | null }} Ban */
 /** How it is asked: over the line where that takes commands, except by a page that goes away. @typedef {{ keepalive?: boolean, line?: import('./line.js').Line }} How */
 
 /** The queue with what is in review; null where the server has no such thing to tell. @param {string} channel @returns {Promise<QueueView | null>} */
@@ -37,6 +38,9 @@ export const approve = (moment, how) => act(moment, 'approve', undefined, how);
 /** Turns a moment down. @param {Moment} moment @param {string} reason for its viewer @param {How} [how] */
 export const reject = (moment, reason, how) => act(moment, 'reject', { reason }, how);
 
+/** Turns a moment down, and everything that its viewer asks for from now on. @param {Moment} moment @param {How} [how] */
+export const ban = (moment, how) => act(moment, 'ban', undefined, how);
+
 /** Says that what is shown may be this moment's. @param {Moment} moment @param {How} [how] */
 export const start = (moment, how) => act(moment, 'start', undefined, how);
 
@@ -62,6 +66,16 @@ export async function warm(channel, pipeline, { line } = {}) {
 /** Brings the camera back at once and starts nothing more. @param {string} channel @returns {Promise<QueueView>} */
 export function panic(channel) {
   return json('POST', `${apiPath(channel)}/panic`, 'control');
+}
+
+/** The viewers of whom nothing is taken, the latest first. @param {string} channel @returns {Promise<Ban[]>} */
+export async function bans(channel) {
+  return (await json('GET', `${apiPath(channel)}/bans`, 'control')).bans;
+}
+
+/** Takes moments again of who was banned for this moment. @param {string} channel @param {string} moment */
+export async function lift(channel, moment) {
+  await request('DELETE', `${apiPath(channel)}/bans/${encodeURIComponent(moment)}`, { scope: 'control' });
 }
 
 /** Adds words to those that no prompt of the channel may have. @param {string} channel @param {string} words */

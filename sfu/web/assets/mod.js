@@ -3,6 +3,7 @@
  */
 
 import { ApiError } from './api.js';
+import { BanList } from './banlist.js';
 import { panic, setPaused, stop } from './desk.js';
 import { DeskFeed } from './deskfeed.js';
 import { renderLine } from './linebadge.js';
@@ -34,12 +35,14 @@ function denied(refusal) {
 
 const feed = new DeskFeed(channel, {
   changed: () => render(),
-  heard: ({ type }) => {
+  heard: ({ type, data }) => {
     if (type === 'snapshot') void steering.refresh();
+    if (type === 'snapshot' || (type === 'settings.changed' && data?.bans)) void banned.refresh();
   },
   denied: (refusal) => tokenForm.ask('watch', () => feed.start(), refusal),
 });
 const steering = new Steering(channel, feed, denied);
+const banned = new BanList(channel, denied);
 
 /** The channel as a whole is changed, and the answer is its queue. @param {() => Promise<import('./moments.js').QueueView>} act @param {string} done */
 async function change(act, done) {

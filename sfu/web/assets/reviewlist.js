@@ -13,6 +13,7 @@ import { make, say, show } from './ui.js';
  * @property {(moment: Moment, leaving: boolean) => void} approve
  * @property {(moment: Moment, reason: string, leaving: boolean) => void} reject `reason` is '' where none was given
  * @property {(moment: Moment, leaving: boolean) => void} block rejects, and blocks the words of the prompt
+ * @property {(moment: Moment, leaving: boolean) => void} ban rejects, and takes nothing more of its viewer
  */
 
 const REJECTING = 'Rejecting';
@@ -74,6 +75,7 @@ export class ReviewList {
       this.#button('primary', 'Approve', moment, 'Approving', this.#deciders.approve),
       this.#button('', 'Reject', moment, REJECTING, (_, leaving) => this.#deciders.reject(moment, this.#reasons.get(id) ?? '', leaving)),
       this.#button('', 'Block words', moment, 'Rejecting and blocking', this.#deciders.block),
+      this.#button('', 'Ban', moment, 'Banning its viewer', this.#deciders.ban),
     ]);
     const back = make('button', { className: 'button small', text: 'Undo' });
     back.type = 'button';

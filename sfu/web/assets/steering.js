@@ -4,7 +4,7 @@
  */
 
 import { ApiError } from './api.js';
-import { approve, blockWords, move, readQueue, reject, stop } from './desk.js';
+import { approve, ban, blockWords, move, readQueue, reject, stop } from './desk.js';
 import { QueueList } from './queuelist.js';
 import { ReviewList } from './reviewlist.js';
 import { byId, messageOf, say, show } from './ui.js';
@@ -38,6 +38,7 @@ export class Steering {
       approve: (moment, keepalive) => void this.run(() => approve(moment, this.#how(keepalive))),
       reject: (moment, reason, keepalive) => void this.run(() => reject(moment, reason, this.#how(keepalive))),
       block: (moment, keepalive) => void this.#block(moment, keepalive),
+      ban: (moment, keepalive) => void this.run(() => ban(moment, this.#how(keepalive))),
     });
   }
 

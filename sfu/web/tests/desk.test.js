@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { beforeEach, mock, test } from 'node:test';
 
 import { ApiError } from '../assets/api.js';
-import { approve, blockWords, move, panic, readQueue, reject, setPaused } from '../assets/desk.js';
+import { approve, ban, bans, blockWords, lift, move, panic, readQueue, reject, setPaused } from '../assets/desk.js';
 import { Held } from '../assets/held.js';
 
 /** @type {any} */
@@ -58,6 +58,17 @@ test('the queue is paused, goes on, and is cleared of what runs', async () => {
   assert.equal(await readQueue('lobby'), null);
   const paths = requests.map(({ line }) => line.replace('/v1/channels/lobby', ''));
   assert.deepEqual(paths, ['POST /queue/pause', 'POST /queue/resume', 'POST /panic', 'GET /queue']);
+});
+
+test('a viewer is banned by the moment that was looked at, told, and let in again', async () => {
+  const told = { moment: 'm/1', viewer: 'Ann', since: 5, until: null };
+  const requests = serve([[200, {}], [200, { bans: [told] }], [200, {}]]);
+  await ban(MOMENT);
+  assert.deepEqual(await bans('lobby'), [told]);
+  await lift('lobby', 'm/1');
+  assert.deepEqual(requests.map(({ line, match }) => [line, match]), [
+    ['POST /v1/moments/m%2F1/ban', '"3"'], ['GET /v1/channels/lobby/bans', null], ['DELETE /v1/channels/lobby/bans/m%2F1', null],
+  ]);
 });
 
 test('blocked words are added to those that are there', async () => {

@@ -60,6 +60,26 @@ async fn a_rejected_moment_says_why_and_its_credits_pay_another_one() -> Result<
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_banned_viewer_asks_in_vain_until_the_ban_is_lifted() -> Result<()> {
+    let mut show = Show::start(0, |_| ()).await?;
+    show.opens(ANN, "&shared=1").await?;
+    show.pays(ANN, "something rude").await?;
+    show.decides("something rude", "Ban").await?;
+    show.reads(ANN, &format!("Not approved\\. {CREDIT}"))
+        .await?;
+    show.asks(ANN, "a calm sea", "bits").await?;
+    let refused = "Not taken: the channel takes no moments of yours";
+    show.reads(ANN, refused).await?;
+    show.click(DESK, "dock", "#bans-part summary").await?;
+    show.press("Lift").await?;
+    let words = "document.querySelector('#ban-words').checkVisibility() && \
+                 document.querySelector('#ban-words').textContent === 'Nobody is banned.'";
+    show.until_at(DESK, "dock", words).await?;
+    show.pays(ANN, "a calm sea").await?;
+    show.stop().await
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stop_ai_now_brings_the_camera_back_to_everybody_and_sells_nothing_until_it_goes_on()
 -> Result<()> {
     let mut show = Show::start(0, |config| {

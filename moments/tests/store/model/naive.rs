@@ -20,6 +20,8 @@ pub(crate) struct Naive {
     claims: Vec<(usize, i64)>,
     balances: [i64; 3],
     transactions: BTreeMap<usize, Option<usize>>,
+    /// Of each viewer: the moment they are banned for, and until when.
+    bans: [Option<(usize, Ms)>; 3],
 }
 
 #[derive(Clone)]
@@ -71,6 +73,7 @@ impl Naive {
             claims: Vec::new(),
             balances: [0; 3],
             transactions: BTreeMap::new(),
+            bans: [None; 3],
         }
     }
 
@@ -123,6 +126,18 @@ impl Naive {
             Command::Cancel { moment, stale } => self.on(moment, stale, State::Queued, |s, m| {
                 s.end(m, State::Cancelled, true)
             }),
+            Command::Ban {
+                moment,
+                stale,
+                lasts,
+            } => self.ban(moment, stale, lasts),
+            Command::Lift { moment } => {
+                let found = self
+                    .bans
+                    .iter_mut()
+                    .find(|b| b.is_some_and(|b| b.0 == moment));
+                Some(found.is_some_and(|ban| ban.take().is_some()).to_string())
+            }
             Command::Stop { moment, stale } => self.live(moment, stale, Self::stop),
             Command::Hide { moment, stale } => self.live(moment, stale, |s, m| {
                 let credit = s.moments[m].state == State::Warming || s.limits.credit_hidden;
@@ -198,6 +213,7 @@ impl Naive {
             )
         };
         if (self.policy == Policy::Off || self.paused) && source != Source::Streamer
+            || self.banned(viewer) && source != Source::Streamer
             || self.online_until + self.limits.max_offline <= self.now
             || self
                 .moments
@@ -234,6 +250,30 @@ impl Naive {
         Some(self.words(m))
     }
 
+    fn banned(&self, viewer: usize) -> bool {
+        self.bans[viewer].is_some_and(|(_, until)| until > self.now)
+    }
+
+    fn ban(&mut self, m: usize, stale: bool, lasts: Option<Ms>) -> Option<String> {
+        if stale || self.moments[m].source == Source::Streamer {
+            return None;
+        }
+        let viewer = self.moments[m].viewer;
+        self.bans[viewer] = Some((m, lasts.map_or(Ms::MAX, |lasts| self.now + lasts)));
+        for other in 0..self.moments.len() {
+            let of = &self.moments[other];
+            if of.viewer != viewer || of.source == Source::Streamer {
+                continue;
+            }
+            match of.state {
+                State::PendingApproval => self.end(other, State::Rejected, true),
+                State::Queued => self.end(other, State::Cancelled, true),
+                _ => {}
+            }
+        }
+        Some(self.words(m))
+    }
+
     fn payable(&self, m: usize) -> bool {
         let m = &self.moments[m];
         let late = m
@@ -246,7 +286,7 @@ impl Naive {
         let own = self.moments[m].source == Source::Streamer;
         self.moments[m].unpaid = false;
         self.moments[m].ended = None;
-        if own || self.policy == Policy::Auto {
+        if own || self.policy == Policy::Auto && !self.banned(self.moments[m].viewer) {
             self.join_queue(m);
             self.moments[m].deadline = self.now + self.limits.max_wait;
         } else {
@@ -302,6 +342,7 @@ impl Naive {
         let moment = &self.moments[m];
         if moment.source != Source::Credit
             || !self.payable(m)
+            || self.banned(moment.viewer)
             || self.balances[moment.viewer] < PRICE
         {
             return None;

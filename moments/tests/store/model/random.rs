@@ -61,7 +61,7 @@ impl Random {
         };
         let transaction = self.below(7);
         let stale = self.below(10) == 0;
-        match self.below(44) {
+        match self.below(47) {
             0..=6 => Command::Submit {
                 viewer: self.below(3),
                 source: self.of([
@@ -107,6 +107,12 @@ impl Random {
                 Command::Policy(self.of([Policy::Auto, Policy::Auto, Policy::Manual, Policy::Off]))
             }
             39 => Command::Online,
+            40 => Command::Ban {
+                moment,
+                stale,
+                lasts: self.of([None, Some(400), Some(2000), Some(6000)]),
+            },
+            41 | 42 => Command::Lift { moment },
             _ => Command::Pass(self.of([
                 50, 100, 100, 300, 499, 500, 700, 1000, 1600, 2000, 3000, 5001,
             ])),
@@ -121,6 +127,8 @@ fn needs(command: Command) -> (bool, bool) {
         | Command::Approve { .. }
         | Command::Reject { .. }
         | Command::Cancel { .. }
+        | Command::Ban { .. }
+        | Command::Lift { .. }
         | Command::Stop { .. }
         | Command::Hide { .. }
         | Command::Move { .. } => (true, false),

@@ -82,6 +82,7 @@ struct Place {
         super::products::Products,
         super::products::Words,
         super::queue::Queue,
+        super::bans::Bans,
         super::settings::PolicyBody,
         super::submission::NewMoment,
         super::twitch::Own,

@@ -294,6 +294,20 @@ const ALL: &[Described] = &[
     .gives(200, ANY),
     op(
         "GET",
+        "/v1/channels/{channel}/bans",
+        "Moments",
+        "Viewers of whom nothing is taken, by the moments that were the occasion",
+    )
+    .gives(200, Form::Json("Bans")),
+    op(
+        "DELETE",
+        "/v1/channels/{channel}/bans/{id}",
+        "Moments",
+        "Takes moments of that viewer again",
+    )
+    .answers(204),
+    op(
+        "GET",
         "/v1/pipelines",
         "Pipelines",
         "What there is, what it needs, and whether it can run here",
@@ -355,7 +369,7 @@ const ALL: &[Described] = &[
         "POST",
         "/v1/moments/{id}/{act}",
         "Moments",
-        "`approve`, `reject`, `cancel`, `start`, `stop`, `requeue` or `move`",
+        "`approve`, `reject`, `cancel`, `start`, `stop`, `requeue`, `move` or `ban`",
     )
     .may_take(Form::Json("MomentAct"))
     .gives(200, Form::Json("Moment")),

@@ -34,7 +34,8 @@ pub(super) fn router(app: &App) -> Router {
 /// The names of commands, for metrics; clients may make up others.
 pub(super) fn name(cmd: &str) -> &'static str {
     let known = [
-        "approve", "reject", "start", "stop", "move", "pause", "resume", "warm", "params", "ping",
+        "approve", "reject", "start", "stop", "move", "ban", "pause", "resume", "warm", "params",
+        "ping",
     ];
     known
         .into_iter()
@@ -68,7 +69,7 @@ fn request(channel: &str, command: &Command) -> Result<Option<Request<Body>>, Pr
     let post = Method::POST;
     let (method, path, body) = match name(&command.cmd) {
         "ping" => return Ok(None),
-        act @ ("approve" | "reject" | "start" | "stop" | "move") => {
+        act @ ("approve" | "reject" | "start" | "stop" | "move" | "ban") => {
             let path = format!("/v1/moments/{}/{act}", moment(command)?);
             let said = [
                 ("reason", command.reason.clone().map(Value::from)),
