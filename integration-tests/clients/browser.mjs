@@ -82,6 +82,20 @@ const COMMANDS = {
   /** @param {any} command */
   reload: async ({ page }) => void (await named(page).reload({ timeout: PATIENCE })),
   /** @param {any} command */
+  goto: async ({ page, url }) => void (await named(page).goto(url, { waitUntil: 'load', timeout: PATIENCE })),
+  /** A click that leads to another page. @param {any} command */
+  follow: async ({ page, selector }) => {
+    const arrived = named(page).waitForNavigation({ waitUntil: 'load', timeout: PATIENCE });
+    await Promise.all([arrived, named(page).click(selector)]);
+  },
+  /** Takes a cookie away, as if its time were over. @param {any} command */
+  forget: async ({ page, cookie }) => {
+    const context = named(page).browserContext();
+    const kept = (await context.cookies()).filter(({ name }) => name === cookie);
+    if (kept.length === 0) throw new Error(`page ${page} has no cookie ${cookie}`);
+    await context.deleteCookie(...kept);
+  },
+  /** @param {any} command */
   watch_frames: async ({ page, selector = 'video' }) => {
     await wait({ page, code: `document.querySelector(${JSON.stringify(selector)}) !== null` });
     await within(page).evaluate(watchFrames, selector, BATCH);

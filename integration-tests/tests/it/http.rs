@@ -200,6 +200,7 @@ async fn pages_and_probes_answer_with_their_policies() -> Result<()> {
         "/mod/show",
         "/overlay/show",
         "/admin",
+        "/account",
     ] {
         let answer = http::get(&server.url(page)).await?;
         ensure!(

@@ -7,7 +7,7 @@ use reverie_integration_tests::http;
 use reverie_integration_tests::server::{TestServer, config};
 use serde_json::{Value, json};
 
-const SIZES: [(&str, u32, u32); 2] = [("phone", 360, 780), ("desk", 1280, 900)];
+pub(crate) const SIZES: [(&str, u32, u32); 2] = [("phone", 360, 780), ("desk", 1280, 900)];
 /// As narrow and as wide as a dock of OBS is made.
 pub(crate) const DOCK: [(&str, u32, u32); 2] = [("dock280", 280, 700), ("dock400", 400, 700)];
 /// A panel below a stream on Twitch, as high as it can be.

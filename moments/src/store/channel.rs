@@ -69,17 +69,39 @@ impl Store {
     /// # Errors
     /// When there is no such channel.
     pub async fn set_policy(&self, now: Ms, channel: &str, policy: Policy) -> Result<(), Error> {
+        // Without a version this cannot be refused.
+        self.change_policy(now, channel, policy, None).await?;
+        Ok(())
+    }
+
+    /// As [`Store::set_policy`], if it is still what the caller has seen; gives back the new version of the settings.
+    ///
+    /// # Errors
+    /// `None` instead of a version when it is not. When there is no such channel.
+    pub async fn change_policy(
+        &self,
+        now: Ms,
+        channel: &str,
+        policy: Policy,
+        version: Option<i64>,
+    ) -> Result<Option<i64>, Error> {
         let mut tx = self.change(now, channel).await?;
-        sqlx::query(
-            "UPDATE channels SET policy = $2, settings_version = settings_version + 1 WHERE channel_id = $1",
+        let set: Option<i64> = sqlx::query_scalar(
+            "UPDATE channels SET policy = $2, settings_version = settings_version + 1
+             WHERE channel_id = $1 AND settings_version = COALESCE($3, settings_version)
+             RETURNING settings_version",
         )
         .bind(channel)
         .bind(policy.as_str())
-        .execute(&mut *tx.sql)
+        .bind(version)
+        .fetch_optional(&mut *tx.sql)
         .await?;
-        tx.event("settings.changed", None, json!({ "policy": policy }))
-            .await?;
-        tx.commit().await
+        if set.is_some() {
+            tx.event("settings.changed", None, json!({ "policy": policy }))
+                .await?;
+            tx.commit().await?;
+        }
+        Ok(set)
     }
 
     /// Sets everything else, if it is still what the caller has seen, and gives back the new version.

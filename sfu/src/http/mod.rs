@@ -202,6 +202,7 @@ pub(crate) fn public(app: App) -> Router {
         .get("/mod/{channel}", pages::moderator)
         .get("/overlay/{channel}", pages::overlay)
         .get("/admin", pages::admin)
+        .get("/account", pages::account)
         .get("/extension.zip", extension::packed)
         .get("/assets/{*path}", pages::asset)
         .get("/healthz", health::alive)

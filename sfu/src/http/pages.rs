@@ -61,6 +61,11 @@ pub(super) async fn admin(headers: HeaderMap) -> Result<Response, Problem> {
     file("admin.html", &headers)
 }
 
+/// `GET /account`.
+pub(super) async fn account(headers: HeaderMap) -> Result<Response, Problem> {
+    file("account.html", &headers)
+}
+
 /// `GET /assets/{path}`.
 pub(super) async fn asset(
     PathOf(path): PathOf<String>,

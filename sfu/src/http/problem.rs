@@ -17,6 +17,7 @@ use crate::auth::{Denied, Fault};
 use crate::channel::{Busy, Full, Refused};
 use crate::engine::negotiate::Rejected;
 use crate::identity;
+use crate::node::now_ms;
 use crate::session::Entropy;
 use crate::twitch::{eventsub, receipt};
 
@@ -509,6 +510,14 @@ impl IntoResponse for Problem {
             }
             Self::Upgrade(_) => {
                 headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            }
+            Self::Moment {
+                refused: Refusal::Cooldown { until },
+                ..
+            } => {
+                let wait = until.saturating_sub(now_ms()).max(0);
+                let wait = Duration::from_millis(wait.unsigned_abs());
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(wait)));
             }
             Self::TooMany { wait } => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*wait)));

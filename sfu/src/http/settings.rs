@@ -47,13 +47,13 @@ pub(super) async fn set_policy(
     let wanted: PolicyBody = json(&app, &headers, body, false).await?;
     let store = &app.shared.node.store;
     store.add_channel(now_ms(), &name.0, None).await?;
-    let current = stored(&app, &name.0).await?.version;
-    if if_match(&headers)?.is_some_and(|version| version != current) {
+    let seen = if_match(&headers)?;
+    let changed = store.change_policy(now_ms(), &name.0, wanted.policy, seen);
+    let Some(version) = changed.await? else {
+        let current = stored(&app, &name.0).await?.version;
         return Err(Problem::SettingsChanged { current });
-    }
-    store.set_policy(now_ms(), &name.0, wanted.policy).await?;
-    let stored = stored(&app, &name.0).await?;
-    Ok(answer(&policy_of(&stored), stored.version))
+    };
+    Ok(answer(&wanted, version))
 }
 
 /// `GET /v1/channels/{channel}/settings`.

@@ -2,7 +2,7 @@
  * Requests to the server with the right token, and its answers: JSON, or an error read from problem+json (RFC 9457).
  */
 
-import { atHome } from './home.js';
+import { atHome, isHome } from './home.js';
 import { apiPath, momentPath } from './route.js';
 import { tokens } from './token.js';
 
@@ -92,6 +92,31 @@ export async function errorFrom(response) {
   return error;
 }
 
+/** How long nobody is taken to be signed in after the server said so. */
+const STRANGER_MS = 60_000;
+let strangerUntil = 0;
+/** @type {Promise<boolean> | null} */
+let renewal = null;
+
+/**
+ * Has the cookies of whoever signed in on this browser renewed, once for all who ask at the same time. False where nobody has.
+ * @returns {Promise<boolean>}
+ */
+export function renewSession() {
+  if (!isHome() || Date.now() < strangerUntil) return Promise.resolve(false);
+  renewal ??= renew().finally(() => {
+    renewal = null;
+  });
+  return renewal;
+}
+
+async function renew() {
+  const wanted = fetch(atHome('/v1/auth/refresh'), { method: 'POST', cache: 'no-store', credentials: 'same-origin' });
+  const renewed = await wanted.then(({ ok }) => ok, () => false);
+  if (!renewed) strangerUntil = Date.now() + STRANGER_MS;
+  return renewed;
+}
+
 /**
  * @typedef {object} RequestOptions
  * @property {Scope | null} scope which token to send, null for none
@@ -111,12 +136,16 @@ export async function errorFrom(response) {
 export async function request(method, path, { scope, body, headers = {}, signal, keepalive }) {
   const token = scope && tokens.get(scope);
   const all = !token ? headers : { ...headers, Authorization: `Bearer ${token}` };
+  // Whoever signed in on this server is known by a cookie; other servers are sent none.
+  const credentials = 'same-origin';
+  const ask = () => fetch(atHome(path), { method, body, headers: all, signal, keepalive, cache: 'no-store', credentials });
   /** @type {Response} */
   let response;
   try {
-    // Whoever signed in on this server is known by a cookie; other servers are sent none.
-    const credentials = 'same-origin';
-    response = await fetch(atHome(path), { method, body, headers: all, signal, keepalive, cache: 'no-store', credentials });
+    response = await ask();
+    // A session is for minutes; nothing was done for one that was over.
+    const mayBeOld = response.status === 401 && !token && !path.startsWith('/v1/auth/');
+    if (mayBeOld && (await renewSession())) response = await ask();
   } catch (error) {
     if (signal?.aborted && signal.reason?.name !== 'TimeoutError') throw error;
     throw new ApiError(0, 'the server cannot be reached');

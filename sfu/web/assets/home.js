@@ -15,6 +15,11 @@ export function atHome(path) {
   return home + path;
 }
 
+/** Whether it is the one that the page came from, whose cookies go with each request. */
+export function isHome() {
+  return home === '';
+}
+
 /** The origin of that server. */
 export function homeOrigin() {
   return new URL(home || location.href, location.href).origin;

@@ -3,6 +3,7 @@
  * cannot be had. The socket is tried again when the stream has come about, and now and then.
  */
 
+import { renewSession } from './api.js';
 import { EventStream, channelEvents } from './events.js';
 import { atHome } from './home.js';
 import { apiPath } from './route.js';
@@ -10,11 +11,14 @@ import { settle } from './settle.js';
 import { ChannelSocket } from './socket.js';
 import { tokens } from './token.js';
 
+/** @typedef {import('./api.js').ApiError} ApiError */
 /** @typedef {import('./events.js').Listener} Listener */
 /** @typedef {import('./moments.js').ChannelEvent} ChannelEvent */
 /** @typedef {import('./socket.js').Done} Done */
 /** @typedef {import('./socket.js').LineState} LineState */
 
+/** How often the cookies of whoever signed in are renewed: sooner than they are over. */
+const RENEWAL_MS = 10 * 60_000;
 /** How often a page without a socket tries to get one. */
 const AGAIN_MS = 60_000;
 
@@ -34,6 +38,9 @@ export class Line {
   #cursor = null;
   #bySocket = true;
   #streams = false;
+  #isOn = false;
+  /** @type {ReturnType<typeof setInterval> | undefined} */
+  #renewing;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #again;
 
@@ -46,7 +53,7 @@ export class Line {
       {
         event,
         changed: () => this.#socketChanged(),
-        denied: (error) => listener.denied(error),
+        denied: (error) => void this.#denied(error),
         unavailable: () => this.#fallBack(),
       },
     );
@@ -77,11 +84,16 @@ export class Line {
   }
 
   start() {
+    this.#isOn = true;
+    clearInterval(this.#renewing);
+    this.#renewing = setInterval(() => void this.#renew(), RENEWAL_MS);
     if (this.#bySocket) this.#socket.start();
     else this.#stream.start();
   }
 
   stop() {
+    this.#isOn = false;
+    clearInterval(this.#renewing);
     clearTimeout(this.#again);
     this.#socket.stop();
     this.#stream.stop();
@@ -90,6 +102,22 @@ export class Line {
   retryNow() {
     this.#socket.retryNow();
     this.#stream.retryNow();
+  }
+
+  /** A socket is known by the cookies that it was opened with: with others there has to be another one. */
+  async #renew() {
+    if (Object.keys(tokensOfPage()).length > 0) return;
+    if ((await renewSession()) && this.#isOn && this.#bySocket) this.#socket.reopen();
+  }
+
+  /** @param {ApiError} error */
+  async #denied(error) {
+    const mayBeOld = error.status === 401 && Object.keys(tokensOfPage()).length === 0;
+    if (mayBeOld && (await renewSession())) {
+      if (this.#isOn) this.#socket.start();
+    } else {
+      this.#listener.denied(error);
+    }
   }
 
   /** @param {ChannelEvent} event @param {boolean} first */

@@ -25,6 +25,17 @@ export const bridgePath = (channel) => `/bridge/${channel}`;
 export const watchPath = (channel) => `/watch/${channel}`;
 /** @param {string} channel */
 export const modPath = (channel) => `/mod/${channel}`;
+/** The page to sign in on, which leads back. @param {string} path of this page, with its query */
+export const accountPath = (path) => `/account?to=${encodeURIComponent(path)}`;
+
+/** A path on this server, or null for what leads anywhere else. @param {string} path */
+export function pathWithin(path) {
+  const here = 'https://here.invalid';
+  if (!path.startsWith('/') || !URL.canParse(path, here)) return null;
+  const url = new URL(path, here);
+  return url.origin === here ? url.pathname + url.search : null;
+}
+
 /** The WHIP endpoint (RFC 9725). @param {string} channel */
 export const whipPath = (channel) => `/whip/${channel}`;
 /** The WHEP endpoint; the session waits for a publisher when there is none. @param {string} channel */

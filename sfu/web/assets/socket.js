@@ -85,6 +85,13 @@ export class ChannelSocket {
     this.#settle();
   }
 
+  /** Takes another connection instead of the one that works, and goes on after the last event heard. */
+  reopen() {
+    if (this.#state.phase !== 'live') return;
+    this.#drop();
+    this.#connect('connecting');
+  }
+
   /** Tries again now when it waits to. */
   retryNow() {
     if (this.#state.retryAt !== null) this.#connect('reconnecting');

@@ -2,8 +2,9 @@
  * The small form that asks for a token when the server wants one.
  */
 
+import { accountPath } from './route.js';
 import { tokens } from './token.js';
-import { byId, say, show } from './ui.js';
+import { byId, make, say, show } from './ui.js';
 import { tokenWords } from './words.js';
 
 /** @typedef {import('./token.js').Scope} Scope */
@@ -23,6 +24,11 @@ export class TokenForm {
       event.preventDefault();
       this.#submit(this.#input.value.trim());
     });
+    const account = make('a', { text: 'Sign in' });
+    account.href = accountPath(location.pathname + location.search);
+    const words = make('p', { className: 'hint', text: 'Whoever has an account here needs no token: ' }, []);
+    words.append(account);
+    this.#form.append(words);
   }
 
   /**

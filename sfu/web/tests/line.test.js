@@ -35,6 +35,40 @@ const told = (body) => new Response(JSON.stringify(body));
 /** A request that stays open. @param {RequestInit} init @returns {Promise<Response>} */
 const open = (init) => new Promise((_, reject) => init.signal?.addEventListener('abort', () => reject(init.signal?.reason)));
 
+test('who is signed in gets a socket with new cookies before the old ones are over, and after', async (context) => {
+  mock.timers.enable({ apis: ['setInterval', 'setTimeout', 'Date'] });
+  context.after(() => mock.timers.reset());
+  let status = 200;
+  const requests = serve(() => new Response('{}', { status }));
+  const wires = new Wires();
+  /** @type {number[]} */
+  const denied = [];
+  const line = new Line('lobby', { event: () => {}, connected: () => {}, denied: (error) => denied.push(error.status) }, wires.open);
+  const settled = () => new Promise(setImmediate);
+  line.start();
+  wires.last.welcome('one');
+  wires.last.say({ n: 7, at: 0, type: 'viewers', version: 1, data: { viewers: 1 } });
+  mock.timers.tick(9_000);
+  wires.last.say({ n: 8, at: 0, type: 'viewers', version: 1, data: { viewers: 1 } });
+  for (let minute = 0; minute < 600; minute += 5) {
+    mock.timers.tick(5_000);
+    wires.last.say({ type: 'ping' });
+  }
+  await settled();
+  assert.deepEqual([requests, wires.all.length], [['POST /v1/auth/refresh'], 2]);
+  wires.last.welcome('two');
+  assert.deepEqual(wires.last.sent, [{ resume: 8, replaces: 'one' }]);
+  // One that slept is told that its session is over.
+  wires.last.end(4401, 'the session is over');
+  await settled();
+  assert.deepEqual([requests.length, wires.all.length, denied], [2, 3, []]);
+  status = 401;
+  wires.last.end(4401, 'the session is over');
+  await settled();
+  assert.deepEqual([requests.length, wires.all.length, denied], [3, 3, [401]]);
+  line.stop();
+});
+
 test('shuffled, repeated and late events over a socket end in the state of the snapshot', () => {
   for (let seed = 1; seed <= 100; seed += 1) {
     const random = generator(seed);

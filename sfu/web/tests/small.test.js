@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { errorFrom } from '../assets/api.js';
 import { ServerClock } from '../assets/clock.js';
 import { h264First, startingAt } from '../assets/codecs.js';
-import { channelFromPath, isChannel } from '../assets/route.js';
+import { accountPath, channelFromPath, isChannel, pathWithin } from '../assets/route.js';
 import { Tokens, scopedInFragment, tokenInFragment, tokenInQuery } from '../assets/token.js';
 import { linkWords, momentWords, promptLength, secondsUntil, tokenWords, warningWords } from '../assets/words.js';
 
@@ -18,6 +18,14 @@ test('the channel of a page is the last part of its path', () => {
   assert.equal(channelFromPath('/bridge/lobby/'), 'lobby');
   assert.equal(channelFromPath('/watch/a%20b'), null);
   assert.equal(channelFromPath('/'), null);
+});
+
+test('who signs in is led back to a page of this server and nowhere else', () => {
+  const { searchParams } = new URL(accountPath('/mod/lobby?dock=1'), 'https://a.example');
+  assert.equal(pathWithin(searchParams.get('to') ?? ''), '/mod/lobby?dock=1');
+  for (const path of ['', 'mod', '//evil.example/', '/\\evil.example', 'https://evil.example/', 'javascript:alert(1)']) {
+    assert.equal(pathWithin(path), null, path);
+  }
 });
 
 test('constrained baseline in mode 1 comes first and nothing is lost', () => {

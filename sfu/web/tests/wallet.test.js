@@ -39,6 +39,9 @@ test('who is not signed in has no balance, and a server that is away changes non
   assert.equal(wallet.balance, 100);
   const stranger = wallet.refresh();
   answer(2, 401, {});
+  await new Promise(setImmediate);
+  // Nor has this browser a session that could be renewed.
+  answer(3, 401, {});
   await stranger;
   // Nothing is known of them, so the server decides.
   assert.deepEqual([wallet.balance, wallet.covers(1000)], [null, true]);

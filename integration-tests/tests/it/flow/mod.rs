@@ -331,9 +331,7 @@ impl Show {
     async fn stop(self) -> Result<()> {
         for mut browser in self.browsers {
             browser.stop().await?;
-            let bad = |l: &&Value| l["event"] == "csp" || l["event"] == "page_error";
-            let bad: Vec<_> = browser.seen.iter().filter(bad).collect();
-            ensure!(bad.is_empty(), "{bad:?}");
+            browser.has_no_violations()?;
         }
         self.server.stop().await;
         Ok(())

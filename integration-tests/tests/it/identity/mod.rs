@@ -4,6 +4,7 @@ mod account;
 mod cookies;
 mod extension;
 mod oauth;
+mod page;
 mod routes;
 mod sockets;
 mod tokens;

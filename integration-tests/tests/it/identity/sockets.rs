@@ -2,9 +2,11 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use hyper::Method;
-use reverie_integration_tests::client::Client;
+use reverie_integration_tests::client::{Client, PATIENCE};
 use reverie_integration_tests::socket::Socket;
 use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
 
 use super::{CONTROL, PASSWORD, People, email, text};
 
@@ -191,6 +193,62 @@ async fn commands_may_have_a_token_of_their_own() -> Result<()> {
     looks.say(&json!({ "control": CONTROL })).await?;
     let paused = looks.command(json!({ "cmd": "pause" })).await?;
     ensure!(paused["ok"] == true, "{paused}");
+    people.server.stop().await;
+    Ok(())
+}
+
+/// The events of the channel `show`, line by line.
+struct Stream(Lines<BufReader<TcpStream>>);
+
+impl Stream {
+    async fn open(people: &People, token: Option<&str>) -> Result<Self> {
+        let mut tcp = TcpStream::connect(people.server.address()).await?;
+        let token = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+        let request = format!(
+            "GET /v1/channels/show/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{}\r\n",
+            token.unwrap_or_default()
+        );
+        tcp.write_all(request.as_bytes()).await?;
+        Ok(Self(BufReader::new(tcp).lines()))
+    }
+
+    /// Reads until a line; an error when the stream ends first.
+    async fn until(&mut self, wanted: &str) -> Result<()> {
+        let read = async {
+            while let Some(line) = self.0.next_line().await? {
+                if line == wanted {
+                    return Ok(());
+                }
+            }
+            bail!("the stream ended before {wanted:?}")
+        };
+        let waited = tokio::time::timeout(PATIENCE, read).await;
+        waited.expect("a line or the end")
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_stream_ends_with_its_session_and_one_that_anybody_may_read_goes_on() -> Result<()>
+{
+    let people = People::start_with(|config| config.auth.public_watch = true).await?;
+    let (ann, _) = people.registered("ann", Some("show")).await?;
+    let wanted = json!({ "kind": "dock", "channel": "show" });
+    let dock = people.post("/v1/tokens", &ann, &wanted).await?;
+    let (id, token) = (text(&dock, "id")?, text(&dock, "token")?);
+    let mut moderator = Stream::open(&people, Some(&token)).await?;
+    let mut anybody = Stream::open(&people, None).await?;
+    moderator.until("event: snapshot").await?;
+    anybody.until("event: snapshot").await?;
+    let path = format!("/v1/tokens/{id}");
+    let ended = people
+        .ask(Method::DELETE, &path, &ann, &Value::Null)
+        .await?;
+    ensure!(ended.status == 204, "{ended:?}");
+    ensure!(moderator.until("nothing").await.is_err(), "it goes on");
+    let paused = "/v1/channels/show/queue/pause";
+    let paused = people.post(paused, &ann, &Value::Null).await?;
+    ensure!(paused.status == 200, "{paused:?}");
+    anybody.until("event: queue.changed").await?;
     people.server.stop().await;
     Ok(())
 }

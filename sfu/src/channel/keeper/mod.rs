@@ -89,6 +89,7 @@ impl Keeper {
             heard,
             fault: Fault::default(),
             taken: Fault::default(),
+            taken_since: None,
         };
         tokio::spawn(task.run(told, news));
         Self { inputs, outputs }
@@ -123,6 +124,8 @@ struct Task {
     heard: mpsc::Sender<Heard>,
     fault: Fault,
     taken: Fault,
+    /// Since when another server has the stream.
+    taken_since: Option<Instant>,
     /// The server waits for it at its end.
     writer: Option<mpsc::Sender<()>>,
 }
@@ -186,12 +189,7 @@ impl Task {
             Ok(input) => {
                 self.fault.is("the store", None);
                 if let Input::Held(held) = input {
-                    let channel = &self.caller.channel;
-                    let other: &dyn std::fmt::Display = &"another server has the stream";
-                    self.taken.is(
-                        &format!("publishing on {channel}"),
-                        (!held).then_some(other),
-                    );
+                    self.held(held);
                 }
                 self.input(input);
             }
@@ -202,6 +200,22 @@ impl Task {
                 self.input(Input::Broken);
             }
         }
+    }
+
+    /// A server that was killed has its streams until its lease is over: only what lasts longer is a fault.
+    fn held(&mut self, held: bool) {
+        if held {
+            self.taken_since = None;
+        }
+        let since = match held {
+            true => Instant::now(),
+            false => *self.taken_since.get_or_insert_with(Instant::now),
+        };
+        let lasts = since.elapsed() > self.shared.config.moments.lease;
+        let other: &dyn std::fmt::Display = &"another server has the stream";
+        let channel = &self.caller.channel;
+        self.taken
+            .is(&format!("publishing on {channel}"), lasts.then_some(other));
     }
 
     fn input(&mut self, input: Input) {

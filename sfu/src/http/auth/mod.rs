@@ -9,6 +9,7 @@ pub(super) mod twitch;
 use std::sync::Arc;
 
 use axum::Json;
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
@@ -22,6 +23,7 @@ use crate::identity::{Entered, Identity, STAY};
 /// The routes of this folder.
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
+        .get("/v1/auth", ways)
         .post("/v1/auth/register", account::register)
         .post("/v1/auth/login", account::login)
         .post("/v1/auth/refresh", account::refresh)
@@ -34,6 +36,18 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .delete("/v1/roles", roles::withdraw)
         .post("/v1/tokens", tokens::create)
         .delete("/v1/tokens/{id}", tokens::revoke)
+}
+
+/// `GET /v1/auth`: how one can sign in here.
+async fn ways(State(app): State<App>) -> Json<Value> {
+    let config = &app.shared.config;
+    let identity = app.identity.as_ref();
+    let twitch = identity.is_some_and(|it| it.twitch.is_some() && it.sealer.is_some());
+    Json(json!({
+        "password": identity.is_some(),
+        "registration": identity.is_some() && config.auth.registration,
+        "twitch": twitch,
+    }))
 }
 
 fn identity(app: &App) -> Result<Arc<Identity>, Problem> {

@@ -410,6 +410,7 @@ const ALL: &[Described] = &[
         "Takes a notification of EventSub",
     )
     .takes(ANY),
+    op("GET", "/v1/auth", "People", "How one can sign in here").gives(200, ANY),
     op(
         "POST",
         "/v1/auth/twitch-ext",
@@ -507,6 +508,13 @@ const ALL: &[Described] = &[
     )
     .gives(200, Form::Html),
     op("GET", "/admin", "Pages", "Running the server").gives(200, Form::Html),
+    op(
+        "GET",
+        "/account",
+        "Pages",
+        "Signing in, and links for programs",
+    )
+    .gives(200, Form::Html),
     op(
         "GET",
         "/extension.zip",
