@@ -1,11 +1,15 @@
 //! The whole way of a paid moment in real browsers: the server's own panel in a page like Twitch's, the bridge that sends the
 //! picture, and the dock in which somebody decides.
 
+mod cut;
 mod decided;
+mod heard;
 mod looks;
 mod paid;
 mod resumed;
+mod steered;
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,6 +20,7 @@ use reverie_config::{Config, Secret};
 use reverie_integration_tests::client::{Client, root};
 use reverie_integration_tests::frames::{self, Frame};
 use reverie_integration_tests::http::{Answer, send};
+use reverie_integration_tests::relay::Wire;
 use reverie_integration_tests::server::{TestServer, config};
 use reverie_integration_tests::twitch_sim::{STREAMER, Setup, TwitchSim};
 use reverie_moments::life::Limits;
@@ -56,14 +61,25 @@ struct Show {
     streamer: String,
     /// A moderator's, as a dock of OBS has it.
     dock: String,
+    /// The way of the streamer's pages to the server, where it is not the straight one.
+    way: Option<Wire>,
     _folders: [TempDir; 2],
 }
 
 impl Show {
     /// On air, with a dock open, and as many browsers more as told.
     async fn start(browsers: usize, change: impl FnOnce(&mut Config)) -> Result<Self> {
+        Self::start_at(free()?, None, browsers, change).await
+    }
+
+    /// The same on a port, with a way of the streamer's pages to it.
+    async fn start_at(
+        port: SocketAddr,
+        way: Option<Wire>,
+        browsers: usize,
+        change: impl FnOnce(&mut Config),
+    ) -> Result<Self> {
         let (data, files) = (tempfile::tempdir()?, tempfile::tempdir()?);
-        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         let sim = TwitchSim::start_with(Setup {
             panel: Some(files.path().to_owned()),
             panel_page: "extension/panel.html".to_owned(),
@@ -92,6 +108,7 @@ impl Show {
             browsers: Vec::new(),
             streamer: String::new(),
             dock: String::new(),
+            way,
             _folders: [data, files],
         };
         show.own().await?;
@@ -142,7 +159,10 @@ impl Show {
 
     /// Opens a page of the server, and records what its scripts send and get.
     async fn open(&mut self, browser: usize, page: &str, path: &str) -> Result<()> {
-        let url = self.server.url(path);
+        let url = match &self.way {
+            Some(way) => format!("http://{}{path}", way.address),
+            None => self.server.url(path),
+        };
         let open = json!({ "cmd": "open", "page": page, "url": url, "traffic": true });
         let opened = self.browsers[browser].ask(open).await?;
         ensure!(opened["status"] == 200, "{path}: {opened}");
@@ -336,6 +356,11 @@ impl Show {
         self.server.stop().await;
         Ok(())
     }
+}
+
+/// An address on which a server may listen.
+fn free() -> Result<SocketAddr> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
 /// Unpacks the extension as whoever uploads it to Twitch would, with a library that is not ours.

@@ -81,6 +81,17 @@ async fn a_token_comes_in_the_header_or_in_the_first_message_and_never_in_the_ad
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_says_nothing_and_may_not_look_is_closed_as_silent_and_not_as_refused() -> Result<()> {
+    let people = People::start().await?;
+    people.registered("ann", Some("show")).await?;
+    let mut socket = connected(&people, &[]).await?;
+    let (code, reason) = socket.closed().await?;
+    ensure!(code == 4408, "{code} {reason}");
+    people.server.stop().await;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_opens_a_socket_for_pages_of_this_server_only() -> Result<()> {
     let people = People::start().await?;
     people.registered("ann", Some("show")).await?;

@@ -78,6 +78,8 @@ enum Woken {
     End(Ending),
 }
 
+/// What a client begins with: who it is, or a command of somebody whom the request has named.
+type Greeting = (Hello, Option<Command>);
 type Events = broadcast::Receiver<std::sync::Arc<Entry>>;
 
 impl Line {
@@ -110,9 +112,19 @@ impl Line {
 
     /// Always ends with a reason, except when the client closes.
     async fn serve(&mut self, socket: &mut WebSocket, arrived: &mut Arrived) -> Result<(), Ending> {
-        let (hello, command) = self.greeted(socket).await?;
+        let said = self.greeted(socket).await?;
+        let is_silent = said.is_none();
+        let (hello, command) = said.unwrap_or_default();
         self.take_tokens(&hello);
-        self.check().await.map_err(Ending::Refused)?;
+        let checked = self.check().await;
+        // A token that is still on its way is no bad one: its client comes back with it.
+        checked.map_err(|problem| {
+            if is_silent {
+                Ending::Silent
+            } else {
+                Ending::Refused(problem)
+            }
+        })?;
         let sockets = self.app.sockets.clone();
         if let Some(before) = &hello.replaces {
             let replaced = sockets.replace(&self.channel, before).await;
@@ -128,8 +140,8 @@ impl Line {
         self.converse(socket, &channel, place, rest, command).await
     }
 
-    /// The first message; a client that says nothing gets what it may see, from a snapshot on.
-    async fn greeted(&self, socket: &mut WebSocket) -> Result<(Hello, Option<Command>), Ending> {
+    /// The first message; none of a client that says nothing, which gets what it may see, from a snapshot on.
+    async fn greeted(&self, socket: &mut WebSocket) -> Result<Option<Greeting>, Ending> {
         let mut stopping = self.app.stopping.clone();
         let said = async {
             loop {
@@ -143,11 +155,11 @@ impl Line {
             _ = stopping.wait_for(|stopping| *stopping) => return Err(Ending::Draining),
         };
         let Ok(said) = said else {
-            return Ok((Hello::default(), None));
+            return Ok(None);
         };
         match words::read(&said?) {
-            Ok(Said::Hello(hello)) => Ok((hello, None)),
-            Ok(Said::Command(command)) => Ok((Hello::default(), Some(command))),
+            Ok(Said::Hello(hello)) => Ok(Some((hello, None))),
+            Ok(Said::Command(command)) => Ok(Some((Hello::default(), Some(command)))),
             Err((_, why)) => Err(Ending::Refused(Problem::Json(why))),
         }
     }
