@@ -212,8 +212,8 @@ impl Naive {
                 State::Submitted | State::PendingApproval | State::Queued
             )
         };
-        if (self.policy == Policy::Off || self.paused) && source != Source::Streamer
-            || self.banned(viewer) && source != Source::Streamer
+        let closed = self.policy == Policy::Off || self.paused || self.banned(viewer);
+        if closed && source != Source::Streamer
             || self.online_until + self.limits.max_offline <= self.now
             || self
                 .moments
