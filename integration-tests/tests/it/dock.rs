@@ -45,11 +45,15 @@ async fn a_dock_whose_way_goes_dark_says_so_in_ten_seconds_and_shows_what_it_mis
         "the dock has a socket"
     );
 
-    // The silence begins with the last word, so there is one.
-    let paused = server.url("/v1/channels/show/queue/pause");
-    send(Method::POST, &paused, &[], "").await?;
-    let is_paused = "document.querySelector('#pause').getAttribute('aria-pressed') === 'true'";
-    browser.until("mod", is_paused).await?;
+    // The silence begins with the last word, so there is one; a paused queue would take no moment that can be missed.
+    for (act, pressed) in [("pause", true), ("resume", false)] {
+        let url = server.url(&format!("/v1/channels/show/queue/{act}"));
+        send(Method::POST, &url, &[], "").await?;
+        let shown = format!(
+            "document.querySelector('#pause').getAttribute('aria-pressed') === '{pressed}'"
+        );
+        browser.until("mod", &shown).await?;
+    }
     wire.set_dark(true);
     let dark = Instant::now();
     let approve = format!("#review [data-id={}] .primary", first["id"]);
@@ -61,6 +65,9 @@ async fn a_dock_whose_way_goes_dark_says_so_in_ten_seconds_and_shows_what_it_mis
     let rejected = http::post(&url, &json!({})).await?;
     ensure!(rejected.status == 200, "{rejected:?}");
     let missed = ask(&server, &wave("missed")).await?;
+    // What is approved afterwards waits, and can be looked at.
+    let paused = server.url("/v1/channels/show/queue/pause");
+    send(Method::POST, &paused, &[], "").await?;
 
     let badge = "!document.querySelector('#line').hidden \
         && /^reconnecting in \\d+ s$/.test(document.querySelector('#line').textContent)";
