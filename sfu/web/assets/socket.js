@@ -29,7 +29,7 @@ import { Backoff } from './backoff.js';
  */
 
 /** The server says something every 5 s: twice missed is dead, and people know within 10 s. */
-const SILENCE_MS = 9_500;
+const SILENCE_MS = 9_000;
 /** Refusals in a row, without a word of the server, after which it is not tried any more. */
 const REFUSALS = 2;
 

@@ -48,7 +48,7 @@ test('who is signed in gets a socket with new cookies before the old ones are ov
   line.start();
   wires.last.welcome('one');
   wires.last.say({ n: 7, at: 0, type: 'viewers', version: 1, data: { viewers: 1 } });
-  mock.timers.tick(9_000);
+  mock.timers.tick(8_000);
   wires.last.say({ n: 8, at: 0, type: 'viewers', version: 1, data: { viewers: 1 } });
   for (let minute = 0; minute < 600; minute += 5) {
     mock.timers.tick(5_000);
