@@ -10,13 +10,14 @@ MAKEFLAGS += --no-print-directory
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 PYTHON := .venv/bin/python
 CLIENTS := integration-tests/clients
+SHOTS := integration-tests/screenshots
 export PATH := $(CURDIR)/.tools/bin:$(CURDIR)/.venv/bin:$(PATH)
 
 # Says which step begins, so that the last such line before an error names what failed.
 step = @printf '\n==> %s\n' '$(1)'
 
-.PHONY: help setup run twitch-sim demo conformance test lint interop cuda bench bench-moments soak bench-stage golden fuzz fmt audit clean \
-	lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
+.PHONY: help setup run twitch-sim demo conformance test lint interop cuda bench bench-moments soak bench-stage golden fuzz \
+	screenshots fmt audit clean lint-rust lint-docs lint-deps lint-text lint-pages test-pages test-clients test-rust test-loom
 
 help: ## List the habits
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -97,6 +98,14 @@ fuzz: ## Fuzz one target for a while: make fuzz FUZZ=offer SECONDS=600
 	cd $(FUZZING) && cargo fuzz run --fuzz-dir . --sanitizer none $(or $(FUZZ),$(error FUZZ is one of $(patsubst $(FUZZING)/fuzz_targets/%.rs,%,$(wildcard $(FUZZING)/fuzz_targets/*.rs)))) \
 		found/$(FUZZ) corpus/$(FUZZ) -- -max_total_time=$(or $(SECONDS),60) -max_len=8192 \
 		-rss_limit_mb=2048 -timeout=20 $(if $(DICTIONARY),-dict=dictionaries/$(DICTIONARY).dict)
+
+screenshots: ## Take the pictures of the pages in docs/ anew
+	@scripts/setup test
+	cargo nextest run --workspace --locked -E 'test(/^pages::pages_fit/) or test(/^flow::looks::the_panel/)'
+	cp $(SHOTS)/bridge-review-desk-dark.png docs/bridge.png
+	cp $(SHOTS)/watch-live-desk-light.png docs/watch.png
+	cp $(SHOTS)/panel-live-dark.png docs/panel.png
+	cp $(SHOTS)/dock-review-dock400-dark.png docs/dock.png
 
 fmt: ## Format the Rust sources
 	cargo fmt --all
