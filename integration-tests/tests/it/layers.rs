@@ -95,7 +95,9 @@ async fn e5_a_narrow_connection_gets_a_lower_layer_and_a_viewer_may_choose() -> 
     let stayed = width(&mut limited).await?;
     println!("600 kbit/s: {stayed} wide, first after {fell:.1} s");
     ensure!(stayed < 960, "the limit is too wide to tell");
-    ensure!(width(&mut direct).await? == 960, "beside it");
+    // A busy browser stops sending its best layer for a while; what the limit did to others would last as long as it does.
+    let beside = until_width(&mut direct, "beside it", 15, |w| w == 960).await?;
+    println!("beside it: the best layer after {beside:.1} s");
     narrow.set(Way::Down, Conditions::default());
     let rose = until_width(&mut limited, "limited", 25, |w| w == 960).await?;
     println!("without the limit: the best layer after {rose:.1} s");
