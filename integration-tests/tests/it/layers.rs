@@ -113,7 +113,7 @@ async fn e5_a_narrow_connection_gets_a_lower_layer_and_a_viewer_may_choose() -> 
     let asked = json!({ "mediaId": session["mid"], "encodingId": "low" });
     let answer = post(&layer, &asked).await?;
     ensure!(answer.status == 200, "{answer:?}");
-    until_width(&mut direct, "its choice", 5, |w| w == 240).await?;
+    until_width(&mut direct, "its choice", 15, |w| w == 240).await?;
     let unknown = post(&layer, &json!({ "encodingId": "huge" })).await?;
     ensure!(
         unknown.status == 422 && unknown.body.contains("low, mid, high"),
@@ -121,7 +121,7 @@ async fn e5_a_narrow_connection_gets_a_lower_layer_and_a_viewer_may_choose() -> 
     );
     let freed = send(Method::DELETE, &layer, &[], "").await?;
     ensure!(freed.status == 200, "{freed:?}");
-    until_width(&mut direct, "its choice given back", 10, |w| w == 960).await?;
+    until_width(&mut direct, "its choice given back", 20, |w| w == 960).await?;
     for mut client in [limited, direct, publisher] {
         client.stop().await?;
     }
