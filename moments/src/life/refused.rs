@@ -34,8 +34,8 @@ pub enum Refused {
     /// The channel has no moments of viewers.
     #[error("the channel takes no moments")]
     Off,
-    /// Nothing of its queue is started for now, so nobody is asked to pay.
-    #[error("the channel takes no moments for now; they are paused")]
+    /// While nothing of its queue is started nobody is asked to pay.
+    #[error("the channel takes no moments while they are paused")]
     Paused,
     /// Of this viewer the channel takes nothing.
     #[error("the channel takes no moments of yours{}", until_when(.until))]

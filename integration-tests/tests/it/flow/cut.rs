@@ -5,18 +5,8 @@ use hyper::Method;
 use reverie_integration_tests::relay::{Way, Wire};
 use serde_json::{Value, json};
 
-use super::{DESK, Show, Viewer, free, now};
+use super::{ANN, BOB, DESK, Show, free, now};
 
-const ANN: Viewer = Viewer {
-    name: "ann",
-    id: "7",
-    browser: DESK,
-};
-const BOB: Viewer = Viewer {
-    name: "bob",
-    id: "8",
-    browser: DESK,
-};
 const WISH: &str = "a city under water";
 const MISSED: &str = "northern lights";
 /// Within so many seconds a page says that its line is dead.

@@ -4,18 +4,8 @@ use anyhow::{Result, ensure};
 use hyper::Method;
 use serde_json::{Value, json};
 
-use super::{DESK, Show, Viewer, now};
+use super::{ANN, BOB, DESK, Show, now};
 
-const ANN: Viewer = Viewer {
-    name: "ann",
-    id: "7",
-    browser: DESK,
-};
-const BOB: Viewer = Viewer {
-    name: "bob",
-    id: "8",
-    browser: DESK,
-};
 const CREDIT: &str = "100 credits came back to you for another one\\.";
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,7 +108,7 @@ async fn stop_ai_now_brings_the_camera_back_to_everybody_and_sells_nothing_until
     show.asks(BOB, "a garden", "bits").await?;
     show.reads(
         BOB,
-        "Not taken: the channel takes no moments for now; they are paused",
+        "Not taken: the channel takes no moments while they are paused",
     )
     .await?;
     let asked =

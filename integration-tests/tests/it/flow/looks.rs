@@ -7,14 +7,9 @@ use reverie_integration_tests::client::{Client, root};
 use reverie_integration_tests::server::{TestServer, config};
 use serde_json::json;
 
-use super::{DESK, Show, Viewer};
+use super::{ANN, DESK, Show, Viewer};
 use crate::pages::{DOCK, look};
 
-const ANN: Viewer = Viewer {
-    name: "ann",
-    id: "7",
-    browser: DESK,
-};
 /// As wide as a panel of Twitch, a phone, and a desk.
 const SIZES: [(&str, u32, u32); 3] = [
     ("narrow", 318, 780),

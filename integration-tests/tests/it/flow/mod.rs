@@ -46,6 +46,18 @@ struct Viewer {
     browser: usize,
 }
 
+/// Viewers in the streamer's browser.
+const ANN: Viewer = Viewer {
+    name: "ann",
+    id: "7",
+    browser: DESK,
+};
+const BOB: Viewer = Viewer {
+    name: "bob",
+    id: "8",
+    browser: DESK,
+};
+
 impl Viewer {
     fn panel(self) -> String {
         format!("{}/panel", self.name)

@@ -8,14 +8,12 @@ use super::{CONTROL, DESK, KEY, SEALING, Show, Viewer, now};
 use crate::moment::same_pictures;
 
 const ANN: Viewer = Viewer {
-    name: "ann",
-    id: "7",
     browser: 1,
+    ..super::ANN
 };
 const BOB: Viewer = Viewer {
-    name: "bob",
-    id: "8",
     browser: 2,
+    ..super::BOB
 };
 const CLEO: Viewer = Viewer {
     name: "cleo",

@@ -3,13 +3,7 @@
 use anyhow::{Result, ensure};
 use serde_json::json;
 
-use super::{DESK, Show, Viewer};
-
-const ANN: Viewer = Viewer {
-    name: "ann",
-    id: "7",
-    browser: DESK,
-};
+use super::{ANN, DESK, Show};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_that_is_loaded_anew_goes_on_with_the_running_moment() -> Result<()> {
