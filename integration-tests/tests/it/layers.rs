@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use hyper::Method;
 use reverie_integration_tests::client::Client;
 use reverie_integration_tests::http::{post, send};
@@ -24,6 +24,10 @@ async fn viewer(server: &TestServer) -> Result<(Client, Value)> {
     Ok((browser, session))
 }
 
+/// An estimate falls in seconds, and takes longer to grow: up to 17 s were seen on a machine shared with others.
+const FALLS: Duration = Duration::from_secs(15);
+const RISES: Duration = Duration::from_secs(40);
+
 /// The width of the pictures that a viewer decodes.
 async fn width(browser: &mut Client) -> Result<u64> {
     let stats = browser.stats("watch").await?;
@@ -32,11 +36,12 @@ async fn width(browser: &mut Client) -> Result<u64> {
         .unwrap_or(0))
 }
 
-/// Waits until a viewer's pictures have a width, for at most so many seconds; returns after how many.
+/// Waits until a viewer's pictures have a width; returns after how many seconds.
 async fn until_width(
+    server: &TestServer,
     browser: &mut Client,
     what: &str,
-    seconds: u64,
+    within: Duration,
     wanted: impl Fn(u64) -> bool,
 ) -> Result<f64> {
     let began = Instant::now();
@@ -45,10 +50,10 @@ async fn until_width(
         if wanted(seen) {
             return Ok(began.elapsed().as_secs_f64());
         }
-        ensure!(
-            began.elapsed() < Duration::from_secs(seconds),
-            "{what}: still {seen} after {seconds} s"
-        );
+        if began.elapsed() > within {
+            let layers = &server.channel("show").await?.json()["layers"];
+            bail!("{what}: still {seen} after {within:?}; the publisher sends {layers}");
+        }
         sleep(Duration::from_millis(200)).await;
     }
 }
@@ -77,9 +82,11 @@ async fn e5_a_narrow_connection_gets_a_lower_layer_and_a_viewer_may_choose() -> 
     let narrow = relay.link();
     let (mut limited, _) = viewer(&server).await?;
     for (name, browser) in [("direct", &mut direct), ("limited", &mut limited)] {
-        let after = until_width(browser, name, 20, |w| w == 960).await?;
+        let after = until_width(&server, browser, name, RISES, |w| w == 960).await?;
         println!("{name}: the best layer after {after:.1} s");
     }
+    // What a browser opens later is not limited.
+    let _later = relay.link();
     let rate = Rate {
         bytes_per_second: 75_000,
         queue: 30_000,
@@ -90,16 +97,20 @@ async fn e5_a_narrow_connection_gets_a_lower_layer_and_a_viewer_may_choose() -> 
         ..Conditions::default()
     };
     narrow.set(Way::Down, conditions);
-    let fell = until_width(&mut limited, "limited", 15, |w| w > 0 && w < 960).await?;
+    let fell = until_width(&server, &mut limited, "limited", FALLS, |w| {
+        w > 0 && w < 960
+    })
+    .await?;
     sleep(Duration::from_secs(4)).await;
     let stayed = width(&mut limited).await?;
     println!("600 kbit/s: {stayed} wide, first after {fell:.1} s");
     ensure!(stayed < 960, "the limit is too wide to tell");
-    // A busy browser stops sending its best layer for a while; what the limit did to others would last as long as it does.
-    let beside = until_width(&mut direct, "beside it", 15, |w| w == 960).await?;
+    // A busy machine disturbs an estimate or a publisher for a while; what the limit did to others would last as long as
+    // it does.
+    let beside = until_width(&server, &mut direct, "beside it", RISES, |w| w == 960).await?;
     println!("beside it: the best layer after {beside:.1} s");
     narrow.set(Way::Down, Conditions::default());
-    let rose = until_width(&mut limited, "limited", 25, |w| w == 960).await?;
+    let rose = until_width(&server, &mut limited, "limited", RISES, |w| w == 960).await?;
     println!("without the limit: the best layer after {rose:.1} s");
 
     let path = session["session"].as_str().context("a session")?;
@@ -113,7 +124,7 @@ async fn e5_a_narrow_connection_gets_a_lower_layer_and_a_viewer_may_choose() -> 
     let asked = json!({ "mediaId": session["mid"], "encodingId": "low" });
     let answer = post(&layer, &asked).await?;
     ensure!(answer.status == 200, "{answer:?}");
-    until_width(&mut direct, "its choice", 15, |w| w == 240).await?;
+    until_width(&server, &mut direct, "its choice", FALLS, |w| w == 240).await?;
     let unknown = post(&layer, &json!({ "encodingId": "huge" })).await?;
     ensure!(
         unknown.status == 422 && unknown.body.contains("low, mid, high"),
@@ -121,7 +132,10 @@ async fn e5_a_narrow_connection_gets_a_lower_layer_and_a_viewer_may_choose() -> 
     );
     let freed = send(Method::DELETE, &layer, &[], "").await?;
     ensure!(freed.status == 200, "{freed:?}");
-    until_width(&mut direct, "its choice given back", 20, |w| w == 960).await?;
+    until_width(&server, &mut direct, "its choice given back", RISES, |w| {
+        w == 960
+    })
+    .await?;
     for mut client in [limited, direct, publisher] {
         client.stop().await?;
     }
