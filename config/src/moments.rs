@@ -46,7 +46,7 @@ pub struct Moments {
     pub heartbeat: Duration,
     /// Whether the viewer of a moment that a moderator hides is credited.
     pub credit_hidden: bool,
-    /// How long the prompts of ended moments are kept. Key `retention_days`, whole days.
+    /// How long the prompts of ended moments and the texts of receipts are kept. Key `retention_days`, whole days.
     pub retention: Duration,
 }
 

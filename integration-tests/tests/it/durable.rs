@@ -32,7 +32,7 @@ async fn a_killed_server_loses_no_moment_and_ends_each_once() -> Result<()> {
     let folder = data.path().to_str().context("a path of text")?;
     let variables = [
         ("REVERIE__DATA_DIR", folder),
-        ("REVERIE__MOMENTS__LEASE_S", "3"),
+        ("REVERIE__MOMENTS__LEASE_S", "8"),
         ("REVERIE__MOMENTS__HEARTBEAT_S", "1"),
     ];
     let server = Binary::start_with(&variables).await?;

@@ -405,11 +405,9 @@ async fn media_goes_on_when_the_address_of_a_publisher_or_a_viewer_changes() -> 
     }
     // Longer than str0m keeps a pair whose remote is gone.
     let seen = pictures(&mut browser, Duration::from_secs(17)).await;
-    ensure!(
-        frames::longest_gap(&seen) < 1.0,
-        "{}",
-        frames::longest_gap(&seen)
-    );
+    let gap = frames::longest_gap(&seen);
+    ensure!(gap < 4.0, "the picture stood for {gap} s");
+    next_picture(&mut browser).await?;
     let after = browser.stats("watch").await?;
     ensure!(before["peers"] == after["peers"], "{before} {after}");
     end(server, [browser, publisher]).await

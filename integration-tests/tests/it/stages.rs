@@ -9,7 +9,7 @@ use reverie_integration_tests::server::{TestServer, config};
 
 async fn the_camera_comes_back_after(stage: &str, reason: &str) -> Result<()> {
     let mut config = config();
-    config.pipeline.stall_timeout = Duration::from_millis(500);
+    config.pipeline.stall_timeout = Duration::from_secs(2);
     let server = TestServer::start_with(config).await?;
     let mut publisher = Client::aiortc_publish(&server.url("/whip/show"))?;
     server

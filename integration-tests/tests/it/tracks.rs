@@ -62,8 +62,10 @@ async fn e6_the_source_stays_untouched_while_the_output_shows_a_moment() -> Resu
             "{name} saw the moment: {:?}",
             frames::moments(&seen)
         );
-        let gap = frames::longest_gap(&seen);
-        ensure!(gap < 0.5, "{name} saw nothing new for {gap} s");
+        // Half a second of pictures, however long a busy machine took for them.
+        let numbers: Vec<u64> = seen.iter().filter_map(|f| f.n).collect();
+        let step = numbers.windows(2).map(|w| w[1] - w[0]).max();
+        ensure!(step < Some(15), "{name} missed {step:?} pictures");
     }
     let n = inverted["n"].as_u64().context("a number")?;
     ensure!((first..=last).contains(&n), "{inverted}");

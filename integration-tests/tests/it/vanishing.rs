@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use reverie_integration_tests::client::Client;
 use reverie_integration_tests::frames;
-use reverie_integration_tests::server::TestServer;
+use reverie_integration_tests::server::{TestServer, config};
 
 const BRIDGE: &str = "/bridge/show?source=canvas&autostart=1&size=640x360&fps=30";
 
@@ -73,7 +73,10 @@ async fn w8_a_killed_publisher_frees_the_channel_and_viewers_get_the_next_one_wi
 
 #[tokio::test(flavor = "multi_thread")]
 async fn w8_publishing_again_works_at_once_while_the_dead_session_lingers() -> Result<()> {
-    let server = TestServer::start().await?;
+    let mut config = config();
+    // Longer than the second one takes to come.
+    config.media.publisher_silence = Duration::from_secs(30);
+    let server = TestServer::start_with(config).await?;
     let mut first = Client::chromium().await?;
     first.open("bridge", &server.url(BRIDGE)).await?;
     server

@@ -72,7 +72,8 @@ impl Store {
         Ok(Some(moment))
     }
 
-    /// Erases the prompts and names of moments that ended long ago, and what was sent about them. Tells how many.
+    /// Erases the prompts and names of moments that ended long ago, what was sent about them, and what receipts said in
+    /// their own words; what was paid for what is kept. Tells how many moments.
     ///
     /// # Errors
     /// When the database fails.
@@ -93,6 +94,10 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         sqlx::query("DELETE FROM moment_events WHERE at <= $1")
+            .bind(before)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("UPDATE receipts SET raw = '' WHERE seen_at <= $1 AND raw <> ''")
             .bind(before)
             .execute(&mut *tx)
             .await?;

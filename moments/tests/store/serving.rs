@@ -344,6 +344,16 @@ async fn prompts_are_erased_thirty_days_after_the_end(world: World) {
             .await
             .unwrap();
     assert_eq!(sent, 0);
+    let receipts: Vec<(String, i64)> = sqlx::query_as("SELECT raw, amount FROM receipts")
+        .fetch_all(&world.tables().await)
+        .await
+        .unwrap();
+    assert_eq!(receipts.len(), 2);
+    assert!(
+        receipts
+            .iter()
+            .all(|(raw, amount)| raw.is_empty() && *amount > 0)
+    );
 }
 
 async fn a_stream_is_one_nodes_until_its_lease_is_over(world: World) {

@@ -30,6 +30,7 @@ struct Ready {
 /// What was held back of one layer while the camera was cut.
 struct Held {
     layer: LayerId,
+    generation: u32,
     packets: Vec<Arc<Packet>>,
     group: Vec<Arc<Packet>>,
     /// Nothing is missing between what was sent and what is held.
@@ -44,14 +45,11 @@ impl Held {
         let packets = group.iter().filter(|p| p.pts >= at).cloned().collect();
         Self {
             layer: layer.id,
+            generation: layer.cache.generation(),
             packets,
             whole: same && group.first().is_some_and(|oldest| oldest.pts < at),
             group,
         }
-    }
-
-    fn restarts(&self) -> bool {
-        !self.whole && !self.group.is_empty()
     }
 }
 
@@ -235,13 +233,13 @@ impl Engine {
                     }
                     let layer = viewer.layer();
                     match held.iter().find(|h| h.layer == layer) {
-                        Some(held) if held.restarts() => {
-                            viewer.start_source(rtc, now, held.group.iter(), drain);
-                        }
-                        Some(held) if held.whole => {
+                        Some(held) if held.whole && !viewer.is_before(held.generation) => {
                             for packet in &held.packets {
                                 viewer.picture(rtc, packet, drain);
                             }
+                        }
+                        Some(held) if !held.group.is_empty() => {
+                            viewer.start_source(rtc, now, held.group.iter(), drain);
                         }
                         _ => viewer.stop(),
                     }

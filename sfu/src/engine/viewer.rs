@@ -246,6 +246,12 @@ impl Viewer {
         self.playing == Playing::Source && segment.generation == layer.cache.generation()
     }
 
+    /// True if it plays the camera as it was before this generation, whose first keyframe it was not given.
+    pub(crate) fn is_before(&self, generation: u32) -> bool {
+        let segment = self.video.as_ref().and_then(|v| v.segment);
+        self.playing == Playing::Source && segment.is_some_and(|s| s.generation != generation)
+    }
+
     /// What the way to it carries in bits per second; `None` if it gives no feedback (transport-wide congestion
     /// control).
     pub(crate) fn estimate(&self) -> Option<u64> {

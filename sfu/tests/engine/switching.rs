@@ -119,6 +119,29 @@ fn a_stage_that_fails_before_its_first_picture_costs_not_one_frame() {
 }
 
 #[test]
+fn a_cut_within_the_first_keyframe_of_another_time_line_leaves_no_viewer_behind() {
+    let (mut net, mut camera, [viewer, _]) = scene();
+    camera.timestamp += 20 * 90_000;
+    camera.tag = 4;
+    let keyframe = picture(true, camera.tag);
+    for (i, payload) in keyframe.iter().enumerate() {
+        net.write_video(camera.client, camera.seq, camera.timestamp, i == 2, payload);
+        camera.seq += 1;
+        net.run(Duration::from_millis(5));
+        if i == 0 {
+            net.command(Command::Cut(STREAM));
+        }
+    }
+    camera.timestamp += 3_000;
+    camera.shoot(&mut net, false);
+    assert_eq!(tags(&net, viewer), [1, 2, 3]);
+    net.command(Command::Camera(STREAM, Urgency::Now));
+    camera.shoot(&mut net, false);
+    assert_continuous(&net, viewer);
+    assert_eq!(tags(&net, viewer), [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
 fn a_stage_that_stops_is_left_even_if_the_camera_sends_no_keyframe() {
     let (mut net, mut camera, [viewer, _]) = scene();
     let (mut encoder, at) = cut(&mut net, &mut camera);

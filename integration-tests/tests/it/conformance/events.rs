@@ -215,7 +215,7 @@ async fn e5_a_deleted_event_stream_ends_and_is_gone() -> Result<()> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn e5_a_session_the_server_ends_is_told_to_reconnect() -> Result<()> {
-    let (server, _, events) = start(Duration::from_secs(1)).await?;
+    let (server, _, events) = start(Duration::from_secs(5)).await?;
     let stream = subscribe(&server, &events, "").await?;
     // The viewer never connects, and that ends its session.
     let told = told(&get(&stream).await?)?;

@@ -24,7 +24,11 @@ const WISH: &str = "a city under water";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bits_buy_a_moment_that_everybody_sees_after_its_approval() -> Result<()> {
-    let mut show = Show::start(3, |_| ()).await?;
+    // The second moment is approved, which takes 5 s, while the first one is shown.
+    let mut show = Show::start(3, |config| {
+        config.twitch.products = vec!["dream:100:15".parse().expect("a product")];
+    })
+    .await?;
     for viewer in [ANN, BOB, CLEO] {
         show.arrives(viewer).await?;
         show.sees(viewer, false).await?;
@@ -45,13 +49,13 @@ async fn bits_buy_a_moment_that_everybody_sees_after_its_approval() -> Result<()
     for viewer in [ANN, BOB, CLEO] {
         began.push((viewer.name, show.sees(viewer, true).await? - pressed));
     }
-    show.reads(ANN, r"Live: \d s left").await?;
+    show.reads(ANN, r"Live: \d+ s left").await?;
     let card = show.line(CLEO, "#now").await?;
     ensure!(card.contains(WISH) && card.contains("Live: "), "{card}");
     show.press("Approve").await?;
     show.reads(BOB, r"Waiting, next( \(about \d+ s\))?").await?;
     show.reads(ANN, "Done").await?;
-    show.reads(BOB, r"Live: \d s left").await?;
+    show.reads(BOB, r"Live: \d+ s left").await?;
     show.reads(BOB, "Done").await?;
     for viewer in [ANN, BOB, CLEO] {
         show.sees(viewer, false).await?;

@@ -125,11 +125,8 @@ impl Line {
                 Ending::Refused(problem)
             }
         })?;
+        self.replace(&hello).await?;
         let sockets = self.app.sockets.clone();
-        if let Some(before) = &hello.replaces {
-            let replaced = sockets.replace(&self.channel, before).await;
-            replaced.map_err(Ending::Refused)?;
-        }
         let entered = sockets.enter(&self.channel, self.decides, arrived);
         let place = entered.map_err(Ending::Refused)?;
         let _open = Open::new(&self.app, "ws").map_err(Ending::Refused)?;
@@ -192,6 +189,15 @@ impl Line {
         Ok(())
     }
 
+    /// Ends the client's socket before this one, once the command on it is carried out.
+    async fn replace(&self, hello: &Hello) -> Result<(), Ending> {
+        let Some(before) = &hello.replaces else {
+            return Ok(());
+        };
+        let replaced = self.app.sockets.replace(&self.channel, before).await;
+        replaced.map_err(Ending::Refused)
+    }
+
     /// Sends what was missed or a snapshot; gives what comes.
     async fn subscribe(
         &mut self,
@@ -244,6 +250,7 @@ impl Line {
                         Ok(Said::Hello(hello)) => {
                             self.take_tokens(&hello);
                             self.check().await.map_err(Ending::Refused)?;
+                            self.replace(&hello).await?;
                             if hello.resume.is_some() {
                                 rest = self.subscribe(socket, channel, hello.resume).await?;
                             }
