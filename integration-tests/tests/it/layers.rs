@@ -13,6 +13,10 @@ use tokio::time::{Instant, sleep};
 
 use crate::network::{behind_relay, live};
 
+/// An estimate falls in seconds, and takes longer to grow: up to 17 s were seen on a machine shared with others.
+const FALLS: Duration = Duration::from_secs(15);
+const RISES: Duration = Duration::from_secs(40);
+
 /// A browser with a page that watches, and its session.
 async fn viewer(server: &TestServer) -> Result<(Client, Value)> {
     let mut browser = Client::chromium_hidden().await?;
@@ -23,10 +27,6 @@ async fn viewer(server: &TestServer) -> Result<(Client, Value)> {
         .await?;
     Ok((browser, session))
 }
-
-/// An estimate falls in seconds, and takes longer to grow: up to 17 s were seen on a machine shared with others.
-const FALLS: Duration = Duration::from_secs(15);
-const RISES: Duration = Duration::from_secs(40);
 
 /// The width of the pictures that a viewer decodes.
 async fn width(browser: &mut Client) -> Result<u64> {

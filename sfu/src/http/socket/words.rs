@@ -16,7 +16,7 @@ pub(super) enum Said {
     Command(Command),
 }
 
-/// The first message; later ones renew the token or ask for events again.
+/// The first message; later ones renew the token, ask for events again, or replace another socket.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Hello {
